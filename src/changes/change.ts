@@ -1,0 +1,86 @@
+/**
+ * The contract of a change kind: pure functions from the resource and the catalog to steps. A kind never
+ * talks to a database; it says which statements would make a phase true and how to see that they have.
+ */
+import type { TableFacts, Violation } from '../api/facts.ts';
+import type { Sql } from '../sql/sql.ts';
+
+/** A table as the resource names it. */
+export interface TableName {
+  /** `public` where the resource does not say. */
+  readonly schema: string;
+  readonly name: string;
+}
+
+/** Which side wins if one statement changes both, and whether rows still lack their new values. */
+export type TriggerMode =
+  /** Before reads switch: fills unset new columns on every UPDATE; the old side wins. */
+  | 'wide'
+  /** From the end of Backfill: fires only for the columns concerned; the new side wins. */
+  | 'narrow'
+  /** In Quarantine: as narrow, and writes to the old side are put on record. */
+  | 'watch';
+
+/** One transaction's worth of DDL, or one statement that can't run in a transaction. */
+export interface Step {
+  /** Stable within the change; the ledger records it under this name. */
+  readonly id: string;
+  /** What it is for, as a sentence fragment: "add column full_name". */
+  readonly purpose: string;
+  /** Strongest table lock that the statements take, as pg_locks names it. */
+  readonly lock:
+    | 'AccessExclusiveLock'
+    | 'ShareRowExclusiveLock'
+    | 'ShareUpdateExclusiveLock'
+    | 'RowExclusiveLock'
+    | 'AccessShareLock';
+  /** False for statements that PostgreSQL refuses inside a transaction block. */
+  readonly transactional: boolean;
+  /** True where data goes away; carried out only after the drop gates. */
+  readonly destructive: boolean;
+  readonly statements: readonly Sql[];
+  /** True if the catalog shows that it has been done: such a step is never run again. */
+  readonly done: (table: TableFacts) => boolean;
+}
+
+/** How to fill and compare the new columns. Expressions read the table's columns unqualified. */
+export interface RowPlan {
+  /** New columns with the expression that gives each its value. */
+  readonly set: readonly { readonly column: string; readonly value: Sql }[];
+  /** True for rows that the backfill still has to fill. */
+  readonly pending: Sql;
+  /** True for rows whose two sides disagree. */
+  readonly mismatch: Sql;
+}
+
+/** What a change kind makes of one resource. Everything in it is a function of `spec.change` and the ledger's id. */
+export interface Change {
+  readonly kind: string;
+  readonly table: TableName;
+  readonly oldColumns: readonly string[];
+  readonly newColumns: readonly string[];
+  /** False where the application writes both sides itself. */
+  readonly usesTriggers: boolean;
+  /** What must hold before anything is touched; empty when all does. */
+  readonly preflight: (table: TableFacts) => readonly Violation[];
+  /** A query that PostgreSQL can only parse if the resource's expressions are valid; never executed. */
+  readonly parseChecks: (table: TableFacts) => readonly { readonly field: string; readonly query: Sql }[];
+  readonly expand: (id: number, table: TableFacts) => readonly Step[];
+  readonly triggers: (id: number, table: TableFacts, mode: TriggerMode) => readonly Step[];
+  readonly rows: (id: number, table: TableFacts) => RowPlan;
+  /** VALIDATE, NOT NULL, indexes: what the new columns need before reads switch. */
+  readonly constrain: (id: number, table: TableFacts) => readonly Step[];
+  /** NOT NULL off the old columns, so that code which no longer knows them can insert. */
+  readonly relax: (id: number, table: TableFacts) => readonly Step[];
+  /** The old side goes away, in one transaction. */
+  readonly contract: (id: number, table: TableFacts) => readonly Step[];
+  readonly undo: {
+    /** NOT NULL back on the old columns that had it. */
+    readonly relax: (id: number, table: TableFacts, oldNotNull: readonly string[]) => readonly Step[];
+    readonly constrain: (id: number, table: TableFacts) => readonly Step[];
+    readonly triggers: (id: number, table: TableFacts) => readonly Step[];
+    readonly expand: (id: number, table: TableFacts) => readonly Step[];
+    /** The resource was deleted half-way: nothing of ours stays active, no data goes away, both sides accept NULL. */
+    readonly abandon: (id: number, table: TableFacts) => readonly Step[];
+  };
+}
