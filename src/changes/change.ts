@@ -59,11 +59,9 @@ export interface Change {
   readonly table: TableName;
   readonly oldColumns: readonly string[];
   readonly newColumns: readonly string[];
-  /** False where the application writes both sides itself. */
-  readonly usesTriggers: boolean;
   /** What must hold before anything is touched; empty when all does. */
   readonly preflight: (table: TableFacts) => readonly Violation[];
-  /** A query that PostgreSQL can only parse if the resource's expressions are valid; never executed. */
+  /** Statements that succeed only if the resource's expressions are valid; run in a transaction that is rolled back. */
   readonly parseChecks: (table: TableFacts) => readonly { readonly field: string; readonly query: Sql }[];
   readonly expand: (id: number, table: TableFacts) => readonly Step[];
   readonly triggers: (id: number, table: TableFacts, mode: TriggerMode) => readonly Step[];
