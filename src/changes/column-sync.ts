@@ -13,9 +13,12 @@ import type { TableName } from './change.ts';
 /** A column to be made. */
 export interface NewColumn {
   readonly name: string;
-  /** Any type as CREATE TABLE takes it, with its modifier. */
-  readonly type: string;
-  readonly nullable: boolean;
+  /** Any type as CREATE TABLE takes it, with its modifier; absent: that of `like`. */
+  readonly type?: string;
+  /** Absent: as `like` is. */
+  readonly nullable?: boolean;
+  /** Old column that gives what is not said. */
+  readonly like?: string;
 }
 
 /** What `replaceColumns` and its sugar have in common. */
@@ -64,9 +67,10 @@ export interface Conversion {
 export const conversionFunction = (side: Side, id: number, n: number): Sql =>
   ident('segue', `${side}_${id}_${n}`);
 
-const typeOf = (sync: ColumnSync, table: TableFacts, column: string): string => {
+/** Type of an old or new column, with its modifier. */
+export const typeOf = (sync: ColumnSync, table: TableFacts, column: string): string => {
   const made = sync.to.find((candidate) => candidate.name === column);
-  const type = made?.type ?? table.columns[column]?.type;
+  const type = made?.type ?? table.columns[column]?.type ?? table.columns[made?.like ?? '']?.type;
   if (type === undefined)
     throw new Error(`Column ${column} of ${table.schema}.${table.name} has no known type.`);
   return type;

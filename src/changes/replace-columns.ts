@@ -2,7 +2,16 @@
 import type { TableFacts } from '../api/facts.ts';
 import { ident, join, sql, userSql, type Sql } from '../sql/sql.ts';
 import type { Change, RowPlan, Step } from './change.ts';
-import { anyOf, bare, differs, forwardOf, tableIdent, valueOf, type ColumnSync } from './column-sync.ts';
+import {
+  anyOf,
+  bare,
+  differs,
+  forwardOf,
+  tableIdent,
+  typeOf,
+  valueOf,
+  type ColumnSync,
+} from './column-sync.ts';
 import { parseChecks, preflight } from './sync-preflight.ts';
 import { dropTriggers, installTriggers, triggersGone } from './sync-triggers.ts';
 
@@ -17,7 +26,7 @@ const has = (table: TableFacts, column: string): boolean => column in table.colu
 const notNullCheck = (id: number, sync: ColumnSync, column: string): string =>
   `segue_${id}_not_null_${[...names(sync), ...sync.from].indexOf(column)}`;
 
-const expand = (sync: ColumnSync): readonly Step[] => [
+const expand = (sync: ColumnSync, table: TableFacts): readonly Step[] => [
   {
     id: 'add-columns',
     purpose: `add column ${names(sync).join(', ')}`,
@@ -28,7 +37,9 @@ const expand = (sync: ColumnSync): readonly Step[] => [
     statements: [
       alter(
         sync,
-        sync.to.map(({ name, type }) => sql`ADD COLUMN IF NOT EXISTS ${ident(name)} ${userSql(type)}`),
+        sync.to.map(
+          ({ name }) => sql`ADD COLUMN IF NOT EXISTS ${ident(name)} ${userSql(typeOf(sync, table, name))}`,
+        ),
       ),
     ],
     done: (table) => names(sync).every((column) => has(table, column)),
@@ -148,8 +159,10 @@ const removeTriggers = (id: number, sync: ColumnSync): Step => ({
   done: (table) => triggersGone(id, table),
 });
 
-const required = (sync: ColumnSync): readonly string[] =>
-  sync.to.filter(({ nullable }) => !nullable).map(({ name }) => name);
+const required = (sync: ColumnSync, table: TableFacts): readonly string[] =>
+  sync.to
+    .filter(({ nullable, like }) => !(nullable ?? !(table.columns[like ?? '']?.notNull ?? false)))
+    .map(({ name }) => name);
 
 const present = (table: TableFacts, columns: readonly string[]): readonly string[] =>
   columns.filter((column) => has(table, column));
@@ -162,15 +175,15 @@ export const replaceColumns = (sync: ColumnSync): Change => ({
   newColumns: names(sync),
   preflight: (table) => preflight(sync, table),
   parseChecks: (table) => parseChecks(sync, table),
-  expand: () => expand(sync),
+  expand: (_id, table) => expand(sync, table),
   triggers: (id, table, mode) => installTriggers(id, sync, table, mode),
   rows: (id, table) => rows(id, sync, table),
-  constrain: (id) => required(sync).flatMap((column) => setNotNull(id, sync, column)),
+  constrain: (id, table) => required(sync, table).flatMap((column) => setNotNull(id, sync, column)),
   relax: (id, table) => dropNotNull(id, sync, present(table, sync.from), 'old-nullable'),
   contract: (id) => [dropColumns(id, sync, sync.from, 'drop-old-columns')],
   undo: {
     relax: (id, _table, oldNotNull) => oldNotNull.flatMap((column) => setNotNull(id, sync, column)),
-    constrain: (id) => dropNotNull(id, sync, required(sync), 'new-nullable'),
+    constrain: (id, table) => dropNotNull(id, sync, present(table, names(sync)), 'new-nullable'),
     triggers: (id) => [removeTriggers(id, sync)],
     expand: (id) => [dropColumns(id, sync, names(sync), 'drop-new-columns')],
     abandon: (id, table) => [

@@ -1,0 +1,44 @@
+/**
+ * The resource is being deleted. Nothing of ours stays active in database and cluster, no data goes away, and
+ * it never hangs for ever: after a deadline it is let go with a Warning, because a namespace that can't be
+ * deleted is worse than triggers that a later resource of the same name finds and takes over.
+ */
+import { act, wait, type Decision } from './decision.ts';
+import type { Facts } from './facts.ts';
+import { nextStep, rollOut } from './gates.ts';
+
+const deadlineMs = 50_000;
+
+const giveUp = (facts: Facts, blocked: Decision): Decision => {
+  const since = facts.resource.deletingSince ?? facts.now;
+  if (blocked.kind !== 'wait' || facts.now - since < deadlineMs) return blocked;
+  return act(
+    { kind: 'release' },
+    `Let go without tidying up, because it could not be done within ${deadlineMs / 1000} s: ${blocked.message} Triggers named ~segue_… and functions in schema segue may be left; apply the resource again to go on from there.`,
+    'CleanupAbandoned',
+  );
+};
+
+const tidy = (facts: Facts): Decision => {
+  const { ledger, table } = facts;
+  if (!ledger.known) return wait(ledger.reason, ledger.message, 5_000);
+  const active = ledger.value;
+  if (active === undefined || active.state !== 'Active' || active.uid !== facts.resource.uid)
+    return act({ kind: 'release' }, 'Nothing of this change is active; the finalizer goes.', 'Deleting');
+  if (!table.known) return wait(table.reason, table.message, 5_000);
+  const columns = table.value;
+  const finish = act(
+    { kind: 'finish', state: 'Abandoned' },
+    'Triggers are gone, old and new columns stay with all their data; closing the ledger.',
+    'Deleting',
+  );
+  if (columns === undefined || columns.oid !== active.tableOid) return finish;
+  const here = { ...facts, active, columns };
+  return rollOut(here) ?? nextStep(here, facts.change.undo.abandon(active.id, columns)) ?? finish;
+};
+
+/** What to do for a resource with a deletion timestamp. */
+export const deleting = (facts: Facts): Decision =>
+  facts.resource.protected
+    ? giveUp(facts, tidy(facts))
+    : { kind: 'finished', reason: 'Deleting', message: 'Deleted; nothing of ours is left to tidy up.' };

@@ -1,0 +1,68 @@
+import { wait, type Decision } from './decision.ts';
+import { isVerified } from './backfill.ts';
+import type { ActiveFacts } from './facts.ts';
+import { awaitingApproval, leave, leaveBack, nextStep, noPodBelow } from './gates.ts';
+import type { PhaseLogic } from './phase.ts';
+import { quarantine, isQuarantineOver } from './quarantine.ts';
+
+/** What is dropped must be what was meant when the change began. */
+const sameObjects = (facts: ActiveFacts): Decision | undefined => {
+  const changed = facts.change.oldColumns.filter((column) => {
+    const now = facts.columns.columns[column];
+    return now !== undefined && now.attnum !== facts.active.attnums[column];
+  });
+  if (facts.columns.oid === facts.active.tableOid && changed.length === 0) return undefined;
+  return wait(
+    'TableChanged',
+    `${facts.columns.schema}.${facts.columns.name} is not the table that this change began with (it was made again under its name, or its columns were). Nothing is dropped. Set spec.rollback, or delete the resource and look into it by hand.`,
+    60_000,
+  );
+};
+
+const unverified = (facts: ActiveFacts): Decision | undefined =>
+  isVerified(facts)
+    ? undefined
+    : wait(
+        'VerificationFailed',
+        'No verification vouches for the new columns. Nothing is dropped. Set spec.rollback to walk back.',
+        60_000,
+      );
+
+const deadLetters = (facts: ActiveFacts): Decision | undefined =>
+  facts.active.backfill.badRows === 0
+    ? undefined
+    : wait(
+        'BadRows',
+        `${facts.active.backfill.badRows} rows were set aside as not convertible; their old values would be lost. Correct them (table segue.dead_letter has their keys) and set the retry annotation. Nothing is dropped before.`,
+        60_000,
+      );
+
+const stillInQuarantine = (facts: ActiveFacts): Decision | undefined =>
+  isQuarantineOver(facts) ? undefined : quarantine.next(facts);
+
+const remove = (facts: ActiveFacts): Decision | undefined =>
+  nextStep(facts, facts.change.contract(facts.active.id, facts.columns));
+
+/** True once there is nothing to walk back to. */
+export const isDropped = (facts: ActiveFacts): boolean =>
+  facts.active.phase === 'Drop' &&
+  facts.change.oldColumns.every((column) => !(column in facts.columns.columns));
+
+/** Triggers and old columns go, in one transaction. All that allows it is asked once more. */
+export const drop: PhaseLogic = {
+  name: 'Drop',
+  next: (facts) => {
+    if (remove(facts) === undefined) return leave(facts, 'Drop');
+    return (
+      sameObjects(facts) ??
+      unverified(facts) ??
+      deadLetters(facts) ??
+      noPodBelow(facts, 'new-only') ??
+      stillInQuarantine(facts) ??
+      awaitingApproval(facts, 'Drop') ??
+      remove(facts) ??
+      leave(facts, 'Drop')
+    );
+  },
+  undo: () => leaveBack('Drop'),
+};
