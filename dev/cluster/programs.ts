@@ -3,10 +3,12 @@
  * containerd, helm and CoreDNS do not compile with, so each has a module of its own.
  */
 export interface ToolModule {
-  /** The module whose version, as its go.mod pins it, the programs report. */
-  readonly versionFrom: string;
-  readonly tags: readonly string[];
-  readonly linkerVariables: (version: string) => Readonly<Record<string, string>>;
+  /** The module whose version, as the go.mod pins it, the programs are to report, if they report one. */
+  readonly version?: {
+    readonly of: string;
+    readonly linkerVariables: (version: string) => Readonly<Record<string, string>>;
+  };
+  readonly tags?: readonly string[];
   /** Program name to Go package. */
   readonly programs: Readonly<Record<string, string>>;
 }
@@ -29,9 +31,7 @@ const kubernetesVariables = (version: string): Record<string, string> => {
 /** In the order in which they are built: what the tests of an API server need comes first. */
 export const toolModules = {
   kubernetes: {
-    versionFrom: 'k8s.io/kubernetes',
-    tags: [],
-    linkerVariables: kubernetesVariables,
+    version: { of: 'k8s.io/kubernetes', linkerVariables: kubernetesVariables },
     programs: {
       etcd: 'go.etcd.io/etcd/server/v3',
       'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
@@ -43,22 +43,28 @@ export const toolModules = {
     },
   },
   containerd: {
-    versionFrom: 'github.com/containerd/containerd/v2',
+    version: {
+      of: 'github.com/containerd/containerd/v2',
+      linkerVariables: (version) => ({ 'github.com/containerd/containerd/v2/version.Version': version }),
+    },
     // Each of these snapshotters would need a C library or a device of its own; overlayfs is enough.
     tags: ['no_btrfs', 'no_zfs', 'no_devmapper'],
-    linkerVariables: (version) => ({ 'github.com/containerd/containerd/v2/version.Version': version }),
     programs: {
       containerd: 'github.com/containerd/containerd/v2/cmd/containerd',
       'containerd-shim-runc-v2': 'github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2',
       ctr: 'github.com/containerd/containerd/v2/cmd/ctr',
     },
   },
+  pause: { programs: { pause: '.' } },
+  coredns: { programs: { coredns: '.' } },
   helm: {
-    versionFrom: 'helm.sh/helm/v3',
-    tags: [],
-    linkerVariables: (version) => ({ 'helm.sh/helm/v3/internal/version.version': version }),
+    version: {
+      of: 'helm.sh/helm/v3',
+      linkerVariables: (version) => ({ 'helm.sh/helm/v3/internal/version.version': version }),
+    },
     programs: { helm: 'helm.sh/helm/v3/cmd/helm' },
   },
+  kind: { programs: { kind: 'sigs.k8s.io/kind' } },
 } as const satisfies Readonly<Record<string, ToolModule>>;
 
 export type ToolModuleName = keyof typeof toolModules;
@@ -75,7 +81,21 @@ export const apiServerPrograms = [
   'kubectl',
 ] as const satisfies readonly Program[];
 
-/** What a cluster with real pods needs, and the clients to use it with. */
-export const clusterPrograms: readonly Program[] = Object.values(toolModules).flatMap(
-  (module) => Object.keys(module.programs) as Program[],
-);
+/** What a one-node cluster on this very machine needs, and the clients to use it with. */
+export const bareMachinePrograms = [
+  ...apiServerPrograms,
+  'kube-scheduler',
+  'kube-proxy',
+  'kubelet',
+  'containerd',
+  'containerd-shim-runc-v2',
+  'ctr',
+  'pause',
+  'coredns',
+  'helm',
+] as const satisfies readonly Program[];
+
+/** What a cluster in Docker needs, and the clients to use it with. */
+export const kindPrograms = ['kind', 'kubectl', 'helm'] as const satisfies readonly Program[];
+
+export const allPrograms: readonly Program[] = [...bareMachinePrograms, 'kind'];

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cacheDirectory } from './cache.ts';
 import { run, runOrThrow } from './command.ts';
 import { withLock } from './lock.ts';
 import {
+  allPrograms,
   apiServerPrograms,
-  clusterPrograms,
+  bareMachinePrograms,
   toolModules,
   type Program,
   type ToolModule,
@@ -24,7 +25,8 @@ interface Build {
   readonly program: Program;
   readonly path: string;
   readonly moduleDirectory: string;
-  readonly arguments: readonly string[];
+  readonly flags: readonly string[];
+  readonly package: string;
 }
 
 const moduleNames = Object.keys(toolModules) as ToolModuleName[];
@@ -42,28 +44,38 @@ function pinnedVersion(goMod: string, module: string): string {
   return version;
 }
 
+function linkerFlags(module: ToolModule, goMod: string): string {
+  const { version } = module;
+  const variables = version === undefined ? {} : version.linkerVariables(pinnedVersion(goMod, version.of));
+  return ['-s', '-w', ...Object.entries(variables).map(([name, value]) => `-X ${name}=${value}`)].join(' ');
+}
+
+/** Everything in the module's directory: versions, checksums and what source it has of its own. */
+function sourcesOf(moduleDirectory: string): readonly (readonly [string, string])[] {
+  const names = readdirSync(moduleDirectory).sort();
+  return names.map((name) => [name, readFileSync(join(moduleDirectory, name), 'utf8')] as const);
+}
+
 function plan(program: Program): Build {
   const moduleName = moduleOf(program);
   const module: ToolModule = toolModules[moduleName];
   const moduleDirectory = join(import.meta.dirname, 'toolchain', moduleName);
   const goMod = readFileSync(join(moduleDirectory, 'go.mod'), 'utf8');
-  const goSum = readFileSync(join(moduleDirectory, 'go.sum'), 'utf8');
-  const variables = Object.entries(module.linkerVariables(pinnedVersion(goMod, module.versionFrom)));
   const flags = [
     '-trimpath',
-    ...(module.tags.length > 0 ? ['-tags', module.tags.join(',')] : []),
-    '-ldflags',
-    ['-s', '-w', ...variables.map(([name, value]) => `-X ${name}=${value}`)].join(' '),
+    ...(module.tags === undefined ? [] : ['-tags', module.tags.join(',')]),
+    ...['-ldflags', linkerFlags(module, goMod)],
   ];
   const key = createHash('sha256')
-    .update(JSON.stringify([process.platform, process.arch, goMod, goSum, flags]))
+    .update(JSON.stringify([process.platform, process.arch, sourcesOf(moduleDirectory), flags]))
     .digest('hex')
     .slice(0, 16);
   return {
     program,
     path: join(cacheDirectory(), 'toolchain', `${moduleName}-${key}`, program),
     moduleDirectory,
-    arguments: [...flags, module.programs[program] ?? ''],
+    flags,
+    package: module.programs[program] ?? '.',
   };
 }
 
@@ -89,12 +101,12 @@ export async function goProblem(programs: readonly Program[]): Promise<string | 
   return `Go ${found} is too old: install ${wanted} or newer from https://go.dev/dl`;
 }
 
-async function build({ program, path, moduleDirectory, arguments: args }: Build): Promise<void> {
+async function build({ program, path, moduleDirectory, flags, package: goPackage }: Build): Promise<void> {
   const unfinished = `${path}.${process.pid}.tmp`;
   mkdirSync(join(path, '..'), { recursive: true });
   try {
     await step(`building ${program}`, () =>
-      runOrThrow('go', ['build', ...args.slice(0, -1), '-o', unfinished, args.at(-1) ?? ''], {
+      runOrThrow('go', ['build', ...flags, '-o', unfinished, goPackage], {
         cwd: moduleDirectory,
         // The machine's own settings must not change what is built, or where from its sources come.
         env: { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly', GOWORK: 'off', GOOS: '', GOARCH: '' },
@@ -135,7 +147,7 @@ export async function ensurePrograms<P extends Program>(
 }
 
 const usage = `Builds the programs of a local cluster into the cache.
-  node dev/cluster/toolchain.ts [--api-server]    build all, or only what tests of an API server need
+  node dev/cluster/toolchain.ts [--api-server]    build what a cluster, or only what tests of an API server need
   node dev/cluster/toolchain.ts --path PROGRAM    build one program if need be and print its path`;
 
 async function main(): Promise<void> {
@@ -149,13 +161,13 @@ async function main(): Promise<void> {
   if (values.help) {
     console.log(usage);
   } else if (values.path === undefined) {
-    const programs = values['api-server'] ? apiServerPrograms : clusterPrograms;
+    const programs = values['api-server'] ? apiServerPrograms : bareMachinePrograms;
     await ensurePrograms(programs);
     report(`Toolchain ready: ${programs.length} programs in ${join(cacheDirectory(), 'toolchain')}`);
   } else {
-    const known = clusterPrograms.find((program) => program === values.path);
+    const known = allPrograms.find((program) => program === values.path);
     if (known === undefined) {
-      throw new Error(`no program "${values.path}"; there are: ${clusterPrograms.join(', ')}`);
+      throw new Error(`no program "${values.path}"; there are: ${allPrograms.join(', ')}`);
     }
     console.log((await ensurePrograms([known]))[known]);
   }

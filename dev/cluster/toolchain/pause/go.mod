@@ -1,0 +1,3 @@
+module segue.dev/dev/cluster/toolchain/pause
+
+go 1.26.6
