@@ -34,7 +34,10 @@ export interface ColumnFacts {
   readonly default?: string;
   readonly generated: boolean;
   readonly identity: boolean;
-  /** False for types like json that have no equality operator: they are compared as text. */
+  /**
+   * True where equal means the same bytes. False for types without equality (json) and for those where equal
+   * values can differ (numeric 1.0 and 1.00, citext, interval): they are compared as text.
+   */
   readonly comparable: boolean;
 }
 
@@ -92,6 +95,8 @@ export interface TableFacts {
   readonly schema: string;
   readonly name: string;
   readonly partitioned: boolean;
+  /** Why no change can work on it, as a clause ("it is a view; name the table beneath it"). */
+  readonly unsupported?: string;
   readonly columns: Readonly<Record<string, ColumnFacts>>;
   /** Columns of the primary key, in order; empty without one. */
   readonly primaryKey: readonly string[];
@@ -183,6 +188,8 @@ export interface LedgerFacts {
   readonly handledRetry: string;
   /** Since when a lock has been asked for in vain. */
   readonly lockWaitSince?: number;
+  /** The database's clock when this was read: what is due is judged by the clock that wrote the times. */
+  readonly readAt: number;
 }
 
 /** How far the roll-out of the wanted code has come on one workload. */

@@ -1,0 +1,218 @@
+/**
+ * One small pool of sessions per database. A connection string is a secret: it is kept in memory, keyed by its
+ * hash, and a database is spoken of by its label only.
+ */
+import { createHash } from 'node:crypto';
+import pg from 'pg';
+import { sql, type Sql } from '../sql/sql.ts';
+import { DatabaseError, databaseError } from './errors.ts';
+import { inTransaction, type Session, type TransactionOptions } from './session.ts';
+
+const maxSessions = 3;
+const connectTimeoutMs = 5_000;
+const idleSessionMs = 10_000;
+const idleDatabaseMs = 10 * 60_000;
+
+// bigint as a number: ours are identities, counts and pages. Row values are never read as such.
+const types = new pg.TypeOverrides();
+types.setTypeParser(20, Number);
+
+interface Address {
+  readonly uri: string;
+  /** host:port/database. */
+  readonly label: string;
+  /** True where the URI leaves it open whether TLS is used: libpq then prefers it (manual 34.19.3). */
+  readonly prefersTls: boolean;
+}
+
+const parseAddress = (uri: string): Address => {
+  let url: URL;
+  try {
+    url = new URL(uri);
+  } catch {
+    // Not chained: the original error carries the URI with its password.
+    throw new DatabaseError({
+      message: 'the connection string is not a URI of the form postgresql://user:password@host:5432/database',
+      code: '28000',
+    });
+  }
+  const mode = url.searchParams.get('sslmode') ?? 'prefer';
+  const host = url.searchParams.get('host') ?? decodeURIComponent(url.hostname);
+  return {
+    uri,
+    label: `${host}:${url.port === '' ? '5432' : url.port}${url.pathname}`,
+    // libpq uses no TLS over a Unix socket.
+    prefersTls: (mode === 'prefer' || mode === 'allow') && !host.startsWith('/'),
+  };
+};
+
+const withParameters = (uri: string, parameters: string): string =>
+  // Appended as text, because the last one wins and serialising a URL anew could alter the password's encoding.
+  `${uri}${uri.includes('?') ? '&' : '?'}${parameters}`;
+
+/** One PostgreSQL database. Every use of it is a transaction, but for statements that PostgreSQL refuses in one. */
+export class Database {
+  /** host:port/database, for messages. */
+  readonly label: string;
+  readonly #address: Address;
+  #pool: pg.Pool;
+  #tls: 'tried' | 'settled';
+  #lastUse = Date.now();
+
+  constructor(uri: string) {
+    this.#address = parseAddress(uri);
+    this.label = this.#address.label;
+    this.#tls = this.#address.prefersTls ? 'tried' : 'settled';
+    this.#pool = this.#makePool(this.#address.prefersTls ? 'sslmode=prefer&' : '');
+  }
+
+  /** Runs `body` in one transaction and commits, or rolls back if it throws. Throws DatabaseError. */
+  async transaction<T>(options: TransactionOptions, body: (session: Session) => Promise<T>): Promise<T> {
+    return this.#withClient((client) =>
+      inTransaction(client, options, (pid) => void this.#cancel(pid), body),
+    );
+  }
+
+  /**
+   * Runs one statement outside a transaction block. A timeout can then be set for the session only, which a
+   * pooler in transaction mode does not carry: such statements need a direct connection.
+   */
+  async outsideTransaction(statement: Sql, lockTimeoutMs: number): Promise<void> {
+    await this.#withClient(async (client) => {
+      try {
+        await client.query({
+          text: 'SELECT pg_catalog.set_config($1, $2, false)',
+          values: ['lock_timeout', `${lockTimeoutMs}ms`],
+        });
+        await client.query({ text: statement.text, values: [], queryMode: 'extended' } as pg.QueryConfig);
+        await client.query('RESET lock_timeout');
+      } catch (error) {
+        throw databaseError(error);
+      }
+    });
+  }
+
+  /** True if nobody uses it and nobody has for a while. */
+  isIdle(now: number): boolean {
+    return this.#pool.totalCount === this.#pool.idleCount && now - this.#lastUse > idleDatabaseMs;
+  }
+
+  async close(): Promise<void> {
+    if (!this.#pool.ending) await this.#pool.end();
+  }
+
+  #makePool(parameters: string): pg.Pool {
+    const pool = new pg.Pool({
+      // uselibpqcompat: sslmode means what libpq says it means, not what pg made of it.
+      connectionString: withParameters(
+        this.#address.uri,
+        `${parameters}uselibpqcompat=true&application_name=segue`,
+      ),
+      max: maxSessions,
+      connectionTimeoutMillis: connectTimeoutMs,
+      idleTimeoutMillis: idleSessionMs,
+      keepAlive: true,
+      types,
+    });
+    // A session that breaks while nobody uses it: the pool has already let it go, the next use opens another.
+    pool.on('error', () => undefined);
+    return pool;
+  }
+
+  async #connect(): Promise<pg.PoolClient> {
+    this.#lastUse = Date.now();
+    const pool = this.#pool;
+    try {
+      const client = await pool.connect();
+      this.#tls = 'settled';
+      return client;
+    } catch (error) {
+      const refused =
+        error instanceof Error && error.message === 'The server does not support SSL connections';
+      if (this.#tls === 'settled' || !refused) throw databaseError(error);
+      // Several may arrive here at once; the first replaces the pool.
+      if (pool === this.#pool) {
+        this.#pool = this.#makePool('sslmode=disable&');
+        void pool.end();
+      }
+      return this.#connect();
+    }
+  }
+
+  async #withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.#connect();
+    // pg emits this for a session that breaks between two statements; the next statement reports it.
+    const ignore = (): void => undefined;
+    client.on('error', ignore);
+    try {
+      const result = await use(client);
+      client.off('error', ignore);
+      client.release();
+      return result;
+    } catch (error) {
+      client.off('error', ignore);
+      // A session whose transaction did not end cleanly must not serve another: after a plain SQL error the
+      // rollback has succeeded, and any other error closes it.
+      client.release(
+        !(error instanceof DatabaseError) || error.kind === 'unreachable' || error.kind === 'transient',
+      );
+      throw error;
+    }
+  }
+
+  async #cancel(pid: number): Promise<void> {
+    try {
+      await this.#withClient((client) => client.query('SELECT pg_catalog.pg_cancel_backend($1)', [pid]));
+    } catch {
+      // The statement then ends by its own timeout.
+    }
+  }
+}
+
+/** Every database in use, by connection string. */
+export class Databases {
+  readonly #byHash = new Map<string, Database>();
+
+  /** The database of a URI; connects on first use only. Throws DatabaseError for a string that is no URI. */
+  open(uri: string): Database {
+    const hash = createHash('sha256').update(uri).digest('hex');
+    this.#closeIdle(hash);
+    const existing = this.#byHash.get(hash);
+    if (existing) return existing;
+    const database = new Database(uri);
+    this.#byHash.set(hash, database);
+    return database;
+  }
+
+  /** Closes all; resolves once running transactions have ended. */
+  async close(): Promise<void> {
+    const all = [...this.#byHash.values()];
+    this.#byHash.clear();
+    await Promise.all(all.map((database) => database.close()));
+  }
+
+  #closeIdle(except: string): void {
+    const now = Date.now();
+    for (const [hash, database] of this.#byHash) {
+      if (hash === except || !database.isIdle(now)) continue;
+      this.#byHash.delete(hash);
+      void database.close();
+    }
+  }
+}
+
+/** What kind of server answers. */
+export interface ServerFacts {
+  /** Such as 180004. */
+  readonly version: number;
+  /** True on a read replica. */
+  readonly inRecovery: boolean;
+}
+
+/** Reads the server's version and role. Throws DatabaseError. */
+export const readServer = (db: Database): Promise<ServerFacts> =>
+  db.transaction({ mode: 'read' }, (session) =>
+    session.one<ServerFacts>(
+      sql`SELECT current_setting('server_version_num')::int AS version, pg_is_in_recovery() AS "inRecovery"`,
+    ),
+  );

@@ -1,0 +1,139 @@
+/**
+ * Carries out one step of a change: its statements and its line in the history commit together, so that a
+ * crash leaves both or neither. A lock that is not to be had in time is given up at once: a statement that
+ * queues for ACCESS EXCLUSIVE holds up every query behind it.
+ */
+import type { Outcome } from '../api/outcome.ts';
+import type { Step, TableName } from '../changes/change.ts';
+import { ident, sql } from '../sql/sql.ts';
+import { findBlocker } from './blockers.ts';
+import { searchPathOf, tableWithin } from './catalog.ts';
+import { outcomeOf } from './errors.ts';
+import { applyMutation, holding, writing, type LedgerRef } from './ledger.ts';
+import type { Session } from './session.ts';
+import { otherTable, recordedOf, usedMeanwhile } from './step-guards.ts';
+
+/** What a step needs beside its statements. */
+export interface StepOptions {
+  readonly table: TableName;
+  /** `spec.locks.timeout`. */
+  readonly lockTimeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const record = (session: Session, ref: LedgerRef, step: Step): Promise<number> =>
+  session.run(
+    sql`INSERT INTO ${step.destructive ? sql`segue.contract_step` : sql`segue.expand_step`}
+      (change_id, step, purpose, direction, epoch, started_at)
+      SELECT id, $2, $3, direction, $4, transaction_timestamp() FROM segue.change WHERE id = $1`,
+    [ref.id, step.id, step.purpose, ref.fence.epoch],
+  );
+
+// A new column is known by its number from the moment that we made it.
+const recordNewColumns = (session: Session, id: number): Promise<number> =>
+  session.run(
+    sql`UPDATE segue.change c SET attnums = c.attnums || made.attnums
+      FROM (SELECT c.id, jsonb_object_agg(a.attname, a.attnum) AS attnums
+        FROM segue.change c JOIN pg_attribute a ON a.attrelid = c.table_oid::oid AND a.attname = ANY (c.new_columns)
+        WHERE c.id = $1 AND NOT a.attisdropped AND NOT c.attnums ? a.attname::text GROUP BY c.id) made
+      WHERE made.id = c.id`,
+    [id],
+  );
+
+/** The table if the step may go on, or why it may not. */
+const guard = async (session: Session, ref: LedgerRef, step: Step, { table: name }: StepOptions) => {
+  const recorded = await recordedOf(session, ref.id);
+  const before = await tableWithin(session, name);
+  const early = otherTable(name, before, recorded, step.destructive);
+  if (early || !before || !step.destructive) return { refusal: early, table: before, recorded };
+  await session.run(sql`LOCK TABLE ${ident(name.schema, name.name)} IN ACCESS EXCLUSIVE MODE`);
+  // Once more, now that nobody can alter or write it.
+  const table = await tableWithin(session, name);
+  const late = otherTable(name, table, recorded, true) ?? (await usedMeanwhile(session, ref.id));
+  return { refusal: late, table, recorded };
+};
+
+const carryOut = async (
+  session: Session,
+  ref: LedgerRef,
+  step: Step,
+  options: StepOptions,
+): Promise<Outcome> => {
+  const { refusal, table, recorded } = await guard(session, ref, step, options);
+  if (refusal) return refusal;
+  const done: Outcome = { kind: 'done', message: step.purpose };
+  if (table && step.done(table)) return { ...done, message: `${step.purpose}: was done already` };
+  for (const statement of step.statements) await session.run(statement);
+  if (!step.destructive) await recordNewColumns(session, ref.id);
+  await record(session, ref, step);
+  if (recorded.waitedForLock)
+    await session.run(sql`UPDATE segue.change SET lock_wait_since = NULL WHERE id = $1`, [ref.id]);
+  return done;
+};
+
+const withinTransaction = (ref: LedgerRef, step: Step, options: StepOptions): Promise<Outcome> =>
+  writing(
+    ref,
+    {
+      doing: step.purpose,
+      lockTimeoutMs: options.lockTimeoutMs,
+      // VALIDATE may take hours on a big table, and holds nobody up.
+      statementTimeoutMs: 0,
+      searchPath: searchPathOf(options.table),
+      signal: options.signal,
+    },
+    (session) => carryOut(session, ref, step, options),
+  );
+
+/**
+ * For what PostgreSQL refuses inside a transaction: the fence is checked before, and the history written after.
+ * A former operator's statement may thus still run beside the new one's, so such a step must be one that the
+ * catalog shows to be done and that fails harmlessly where it meets itself.
+ */
+const outsideTransaction = async (ref: LedgerRef, step: Step, options: StepOptions): Promise<Outcome> => {
+  const doing = step.purpose;
+  const ready = await holding(ref, { doing }, async (session) => {
+    const { refusal, table } = await guard(session, ref, step, options);
+    return refusal ?? { kind: 'done', message: table && step.done(table) ? 'was done already' : '' };
+  });
+  if (ready.kind !== 'done') return ready;
+  try {
+    if (ready.message === '')
+      for (const statement of step.statements)
+        await ref.db.outsideTransaction(statement, options.lockTimeoutMs);
+  } catch (error) {
+    return outcomeOf(error, doing);
+  }
+  return writing(ref, { doing }, async (session) => {
+    await record(session, ref, step);
+    return { kind: 'done', message: doing };
+  });
+};
+
+/** Names the blocker, and keeps since when the lock has been asked for. */
+const noteLockWait = async (
+  ref: LedgerRef,
+  step: Step,
+  options: StepOptions,
+  outcome: Outcome,
+): Promise<Outcome> => {
+  if (outcome.kind !== 'deferred' || outcome.reason !== 'LockNotAvailable') return outcome;
+  const blockedBy = await findBlocker(ref.db, options.table, step.lock);
+  const noted = await applyMutation(ref, { kind: 'noteLockWait' });
+  if (noted.kind === 'stale') return noted;
+  if (!blockedBy) return outcome;
+  return {
+    ...outcome,
+    blockedBy,
+    message: `Could not ${step.purpose}: ${blockedBy.message}. It is tried again.`,
+  };
+};
+
+/**
+ * Runs a step once; harmless to repeat. A lock that is not to be had gives `deferred` with the blocker, another
+ * table under the name `refused`. Throws FencedError.
+ */
+export const runStep = async (ref: LedgerRef, step: Step, options: StepOptions): Promise<Outcome> => {
+  const run = step.transactional ? withinTransaction : outsideTransaction;
+  return noteLockWait(ref, step, options, await run(ref, step, options));
+};
