@@ -95,8 +95,19 @@ const dependents = (sync: ColumnSync, table: TableFacts): readonly Violation[] =
   ];
 };
 
+const unsupportedTable = (table: TableFacts): readonly Violation[] =>
+  table.unsupported === undefined
+    ? []
+    : [
+        {
+          reason: 'UnsupportedTable',
+          message: `${table.schema}.${table.name} can't be changed by Segue: ${table.unsupported}.`,
+        },
+      ];
+
 /** All that stands in the way, most fundamental first. */
 export const preflight = (sync: ColumnSync, table: TableFacts): readonly Violation[] => [
+  ...unsupportedTable(table),
   ...missing(sync, table),
   ...taken(sync, table),
   ...unsupported(sync, table),

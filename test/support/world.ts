@@ -214,6 +214,7 @@ export class World {
       approvals: [],
       conflicts: 0,
       handledRetry: '',
+      readAt: this.now,
     };
   }
 

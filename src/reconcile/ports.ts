@@ -1,0 +1,17 @@
+/** What the reconcile loop needs of the world, wired in main.ts. */
+import type { Cluster } from '../kube/client.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import type { Databases } from '../database/databases.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Claims } from './claims.ts';
+
+/** The outer world, as the loop sees it. */
+export interface Ports {
+  readonly cluster: Cluster;
+  readonly databases: Databases;
+  readonly claims: Claims;
+  readonly events: EventRecorder;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
