@@ -1,63 +1,63 @@
 /**
  * Every reason that a condition, an Event or a metric may carry. They are API: users alert on them, the
- * runbook has a section for each. `person` is true where only a person can end it; the rest end by themselves
- * once the world changes.
+ * runbook has a section for each. `stalled` is true where the change can't go on until a person mends something;
+ * it then goes on by itself. The rest are in good order: they pass with time, or wait for a person's word.
  */
 export const reasons = {
   // What has to be right before anything is touched.
-  SecretNotFound: { person: true },
-  SecretKeyMissing: { person: true },
-  InvalidCredentials: { person: true },
-  DatabaseUnreachable: { person: false },
-  InsufficientPrivilege: { person: true },
-  UnsupportedServer: { person: true },
-  TableNotFound: { person: true },
-  ColumnNotFound: { person: true },
-  TargetColumnExists: { person: true },
-  InvalidExpression: { person: true },
-  UnsupportedTable: { person: true },
-  UnsupportedColumn: { person: true },
-  DependentObjects: { person: true },
-  DeploymentNotFound: { person: true },
-  ServiceNotFound: { person: true },
-  InvalidWorkload: { person: true },
-  ConflictingChange: { person: false },
-  ForeignLedger: { person: true },
+  SecretNotFound: { stalled: true },
+  SecretKeyMissing: { stalled: true },
+  InvalidCredentials: { stalled: true },
+  DatabaseUnreachable: { stalled: false },
+  InsufficientPrivilege: { stalled: true },
+  UnsupportedServer: { stalled: true },
+  TableNotFound: { stalled: true },
+  ColumnNotFound: { stalled: true },
+  TargetColumnExists: { stalled: true },
+  InvalidExpression: { stalled: true },
+  UnsupportedTable: { stalled: true },
+  UnsupportedColumn: { stalled: true },
+  DependentObjects: { stalled: true },
+  DeploymentNotFound: { stalled: true },
+  ServiceNotFound: { stalled: true },
+  InvalidWorkload: { stalled: true },
+  ConflictingChange: { stalled: false },
+  ForeignLedger: { stalled: true },
 
   // Why it stands still.
-  Suspended: { person: true },
-  TargetPhaseReached: { person: true },
-  AwaitingApproval: { person: true },
-  LockNotAvailable: { person: false },
-  LockGivenUp: { person: true },
-  BadRows: { person: true },
-  VerificationFailed: { person: true },
-  ReplicaLagging: { person: false },
-  Throttled: { person: false },
-  InQuarantine: { person: false },
-  ColumnInUse: { person: false },
-  CodeAhead: { person: false },
-  OldCodeRunning: { person: false },
-  NewCodeRunning: { person: false },
-  RollingOut: { person: false },
-  RolloutFailed: { person: true },
-  TableChanged: { person: true },
-  ClusterUnreachable: { person: false },
-  Forbidden: { person: true },
-  StepFailed: { person: true },
+  Suspended: { stalled: false },
+  TargetPhaseReached: { stalled: false },
+  AwaitingApproval: { stalled: false },
+  LockNotAvailable: { stalled: false },
+  LockGivenUp: { stalled: true },
+  BadRows: { stalled: true },
+  VerificationFailed: { stalled: true },
+  ReplicaLagging: { stalled: false },
+  Throttled: { stalled: false },
+  InQuarantine: { stalled: false },
+  ColumnInUse: { stalled: false },
+  CodeAhead: { stalled: false },
+  OldCodeRunning: { stalled: false },
+  NewCodeRunning: { stalled: false },
+  RollingOut: { stalled: false },
+  RolloutFailed: { stalled: true },
+  TableChanged: { stalled: true },
+  ClusterUnreachable: { stalled: false },
+  Forbidden: { stalled: true },
+  StepFailed: { stalled: true },
 
   // That it goes on, or how it ended.
-  Pending: { person: false },
-  Progressing: { person: false },
-  RollingBack: { person: false },
-  Completed: { person: false },
-  RolledBack: { person: false },
-  Deleting: { person: false },
-  CleanupAbandoned: { person: true },
-} as const satisfies Readonly<Record<string, { readonly person: boolean }>>;
+  Pending: { stalled: false },
+  Progressing: { stalled: false },
+  RollingBack: { stalled: false },
+  Completed: { stalled: false },
+  RolledBack: { stalled: false },
+  Deleting: { stalled: false },
+  CleanupAbandoned: { stalled: true },
+} as const satisfies Readonly<Record<string, { readonly stalled: boolean }>>;
 
 /** A name from the catalogue. */
 export type Reason = keyof typeof reasons;
 
-/** True if nothing but a person ends the wait. */
-export const needsPerson = (reason: Reason): boolean => reasons[reason].person;
+/** True if the change can't go on until a person mends something. */
+export const isStalled = (reason: Reason): boolean => reasons[reason].stalled;

@@ -38,7 +38,10 @@ export class Claims {
       if (!(error instanceof FencedError)) throw error;
       this.#fences.delete(db);
       if (!(await this.#leadership.stillHeld())) throw error;
-      return { kind: 'stale', message: `${error.message} This operator still leads and claims the database anew.` };
+      return {
+        kind: 'stale',
+        message: `${error.message} This operator still leads and claims the database anew.`,
+      };
     }
   }
 

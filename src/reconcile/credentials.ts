@@ -10,7 +10,7 @@ import type { Ports } from './ports.ts';
 
 const read = async (ports: Ports, namespace: string, name: string): Promise<Fact<Secret | undefined>> => {
   try {
-    return known(await ports.cluster.get(({ resource: secrets, namespace, name })));
+    return known(await ports.cluster.get({ resource: secrets, namespace, name }));
   } catch (error) {
     if (!isForbidden(error)) throw error;
     return unknown(
@@ -21,11 +21,18 @@ const read = async (ports: Ports, namespace: string, name: string): Promise<Fact
 };
 
 /** Opens the database that a Secret names, without connecting yet. */
-export const openSecret = async (ports: Ports, namespace: string, ref: SecretRef): Promise<Fact<Database>> => {
+export const openSecret = async (
+  ports: Ports,
+  namespace: string,
+  ref: SecretRef,
+): Promise<Fact<Database>> => {
   const secret = await read(ports, namespace, ref.name);
   if (!secret.known) return secret;
   if (secret.value === undefined)
-    return unknown('SecretNotFound', `There is no Secret ${namespace}/${ref.name}. Create it with a connection URI under key ${ref.key}, or correct spec.database.`);
+    return unknown(
+      'SecretNotFound',
+      `There is no Secret ${namespace}/${ref.name}. Create it with a connection URI under key ${ref.key}, or correct spec.database.`,
+    );
   const encoded = secret.value.data?.[ref.key];
   if (encoded === undefined)
     return unknown(

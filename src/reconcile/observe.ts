@@ -3,7 +3,15 @@
  * be read becomes an unknown fact with its reason; only an API server that is away is an exception, because
  * then nothing can be reported either.
  */
-import { known, unknown, type Fact, type LedgerFacts, type TableFacts, type Violation, type WorkloadFacts } from '../api/facts.ts';
+import {
+  known,
+  unknown,
+  type Fact,
+  type LedgerFacts,
+  type TableFacts,
+  type Violation,
+  type WorkloadFacts,
+} from '../api/facts.ts';
 import { isBefore } from '../api/phase.ts';
 import type { SchemaChange, Workload } from '../api/schema-change.ts';
 import type { Change } from '../changes/change.ts';
@@ -38,13 +46,27 @@ const oldestServer = 140_000;
 const serverViolations = async (db: Database): Promise<readonly Violation[]> => {
   const { version, inRecovery } = await readServer(db);
   if (version < oldestServer)
-    return [{ reason: 'UnsupportedServer', message: `${db.label} runs PostgreSQL ${Math.floor(version / 10_000)}; Segue needs 14 or later.` }];
+    return [
+      {
+        reason: 'UnsupportedServer',
+        message: `${db.label} runs PostgreSQL ${Math.floor(version / 10_000)}; Segue needs 14 or later.`,
+      },
+    ];
   if (inRecovery)
-    return [{ reason: 'UnsupportedServer', message: `${db.label} is a read replica. Let spec.database.secretRef name the primary.` }];
+    return [
+      {
+        reason: 'UnsupportedServer',
+        message: `${db.label} is a read replica. Let spec.database.secretRef name the primary.`,
+      },
+    ];
   return [];
 };
 
-const conflictViolations = async (db: Database, change: Change, table: TableFacts): Promise<readonly Violation[]> => {
+const conflictViolations = async (
+  db: Database,
+  change: Change,
+  table: TableFacts,
+): Promise<readonly Violation[]> => {
   const columns = new Set([...change.oldColumns, ...change.newColumns]);
   const rivals = (await activeChanges(db, table.oid)).filter((other) =>
     [...other.oldColumns, ...other.newColumns].some((column) => columns.has(column)),
@@ -56,7 +78,11 @@ const conflictViolations = async (db: Database, change: Change, table: TableFact
 };
 
 /** What the database has to say before anything begins. */
-const databaseViolations = async (db: Database, change: Change, table: TableFacts): Promise<readonly Violation[]> => {
+const databaseViolations = async (
+  db: Database,
+  change: Change,
+  table: TableFacts,
+): Promise<readonly Violation[]> => {
   const server = await serverViolations(db);
   if (server.length > 0) return server;
   const catalog = change.preflight(table);
@@ -81,7 +107,9 @@ const preflight = async (
   const database =
     columns === undefined
       ? known<readonly Violation[]>([])
-      : await readFact(`what ${db.value.label} needs for this change`, () => databaseViolations(db.value, change, columns));
+      : await readFact(`what ${db.value.label} needs for this change`, () =>
+          databaseViolations(db.value, change, columns),
+        );
   if (!database.known) return database;
   const { namespace, name, uid } = resource.metadata;
   const found: Violation[] = [];
@@ -131,12 +159,18 @@ const workloads = async (
 };
 
 /** Only Backfill's end asks; before and after it there is nothing to wait for. */
-const replicas = async (ports: Ports, resource: SchemaChange, ledger: LedgerFacts | undefined): Promise<Fact<boolean>> => {
+const replicas = async (
+  ports: Ports,
+  resource: SchemaChange,
+  ledger: LedgerFacts | undefined,
+): Promise<Fact<boolean>> => {
   const lsn = ledger?.phase === 'Backfill' ? ledger.verification?.lsn : undefined;
   if (lsn === undefined) return known(true);
   for (const secretRef of resource.spec.database.replicas) {
     const db = await openSecret(ports, resource.metadata.namespace, secretRef);
-    const fact = await fromDatabase(db, `how far replica ${secretRef.name} has come`, (replica) => replayed(replica, lsn));
+    const fact = await fromDatabase(db, `how far replica ${secretRef.name} has come`, (replica) =>
+      replayed(replica, lsn),
+    );
     if (!fact.known || !fact.value) return fact;
   }
   return known(true);
@@ -148,7 +182,9 @@ export const observe = async (ports: Ports, resource: SchemaChange): Promise<Obs
   const { namespace, name } = resource.metadata;
   const db = await openSecret(ports, namespace, resource.spec.database.secretRef);
   const ledger = await fromDatabase(db, 'the ledger', (open) => readLedger(open, { namespace, name }));
-  const table = await fromDatabase(db, `table ${change.table.schema}.${change.table.name}`, (open) => readTable(open, change.table));
+  const table = await fromDatabase(db, `table ${change.table.schema}.${change.table.name}`, (open) =>
+    readTable(open, change.table),
+  );
   const active = ledger.known && ledger.value?.state === 'Active' ? ledger.value : undefined;
   const now = ledger.known && ledger.value !== undefined ? ledger.value.readAt : Date.now();
   const facts: Facts = {

@@ -6,7 +6,9 @@ import type { ResourceFacts } from '../phases/facts.ts';
 
 interface ManagedFields {
   readonly manager?: string;
-  readonly fieldsV1?: { readonly 'f:metadata'?: { readonly 'f:annotations'?: Readonly<Record<string, unknown>> } };
+  readonly fieldsV1?: {
+    readonly 'f:metadata'?: { readonly 'f:annotations'?: Readonly<Record<string, unknown>> };
+  };
 }
 
 /** The field manager that wrote an annotation: the nearest that the API server keeps to a person's name. */
@@ -26,9 +28,13 @@ export const resourceFacts = (resource: SchemaChange): ResourceFacts => {
     uid: metadata.uid,
     namespace: metadata.namespace,
     name: metadata.name,
-    ...(metadata.deletionTimestamp === undefined ? {} : { deletingSince: Date.parse(metadata.deletionTimestamp) }),
+    ...(metadata.deletionTimestamp === undefined
+      ? {}
+      : { deletingSince: Date.parse(metadata.deletionTimestamp) }),
     protected: metadata.finalizers?.includes(finalizer) ?? false,
-    ...(approved === undefined ? {} : { approval: { phase: approved, by: writerOf(resource, approveAnnotation) } }),
+    ...(approved === undefined
+      ? {}
+      : { approval: { phase: approved, by: writerOf(resource, approveAnnotation) } }),
     retry: metadata.annotations?.[retryAnnotation] ?? '',
     spec,
   };

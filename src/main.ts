@@ -1,0 +1,124 @@
+/** Wires everything: settings, connections, leadership, the loop and the telemetry server. */
+import { Registry } from 'prom-client';
+import { readConfig, type Config } from './config.ts';
+import { Databases } from './database/databases.ts';
+import { connect, type Cluster } from './kube/client.ts';
+import { EventRecorder } from './kube/events.ts';
+import { Election } from './kube/lease.ts';
+import { Claims } from './reconcile/claims.ts';
+import { Controller } from './reconcile/controller.ts';
+import type { Ports } from './reconcile/ports.ts';
+import { createLog, type Log } from './telemetry/log.ts';
+import { createMetrics, type Metrics } from './telemetry/metrics.ts';
+import { startServer, type Readiness } from './telemetry/server.ts';
+
+/** Resolves with the first signal to stop. */
+const toldToStop = (log: Log): AbortSignal => {
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const)
+    process.once(name, () => {
+      log.info({ signal: name }, 'stopping');
+      stop.abort();
+    });
+  return stop.signal;
+};
+
+const aborted = (...signals: readonly AbortSignal[]): Promise<void> =>
+  new Promise((resolve) => {
+    const any = AbortSignal.any([...signals]);
+    if (any.aborted) resolve();
+    else any.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+interface Parts {
+  readonly config: Config;
+  readonly cluster: Cluster;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** What a leader does: reconcile until it is told to stop or loses the lead. */
+const lead = async (
+  { config, cluster, log, metrics }: Parts,
+  election: Election,
+  stop: AbortSignal,
+  lost: AbortSignal,
+  running: (controller: Controller | undefined) => void,
+): Promise<void> => {
+  const databases = new Databases();
+  const events = new EventRecorder({
+    cluster,
+    instance: config.identity,
+    log,
+    observer: metrics.eventObserver,
+  });
+  const claims = new Claims(election, election.identity);
+  const ports: Ports = { cluster, databases, claims, events, log, metrics };
+  const controller = new Controller({
+    ports,
+    namespaces: config.watchNamespaces,
+    workers: config.workers,
+    onFenced: (error) => {
+      // Nothing may be written any more, not even to release the Lease in good order.
+      log.error({ err: error }, 'another operator has taken over; exiting');
+      process.exit(1);
+    },
+  });
+  controller.start();
+  running(controller);
+  await aborted(stop, lost);
+  if (lost.aborted) return;
+  running(undefined);
+  await controller.stop();
+  await events.stop();
+  await databases.close();
+};
+
+const main = async (): Promise<void> => {
+  const config = readConfig();
+  const log = createLog({ level: config.logLevel });
+  const registry = new Registry();
+  const metrics = createMetrics(registry);
+  const cluster = connect({ kubeconfig: config.kubeconfig, observer: metrics.requestObserver });
+  const namespace = config.leaseNamespace ?? cluster.namespace;
+  if (namespace === undefined)
+    throw new Error('Set SEGUE_LEASE_NAMESPACE: outside a cluster nothing says where the Lease belongs.');
+  const stop = toldToStop(log);
+  let controller: Controller | undefined;
+  const ready = async (): Promise<Readiness> => {
+    if (controller !== undefined && !controller.synced)
+      return { ready: false, reason: 'caches have not synced' };
+    await cluster.version();
+    return { ready: true };
+  };
+  const server = await startServer({ port: config.httpPort, metrics: registry, ready });
+  log.info({ port: server.port, identity: config.identity }, 'started');
+  const election = new Election({
+    cluster,
+    namespace,
+    name: config.leaseName,
+    identity: config.identity,
+    log,
+    onLeading: metrics.setLeading,
+  });
+  const end = await election.run({
+    signal: stop,
+    onStarted: (lost) =>
+      lead({ config, cluster, log, metrics }, election, stop, lost, (now) => {
+        controller = now;
+      }),
+  });
+  // Another may lead already: whatever still runs here must not go on for a moment.
+  if (end === 'lost') process.exit(1);
+  await server.close();
+  metrics.stop();
+  await cluster.close();
+  log.info('stopped');
+};
+
+await main().catch((error: unknown) => {
+  process.stderr.write(
+    `${JSON.stringify({ level: 'error', message: 'segue could not start', error: String(error) })}\n`,
+  );
+  process.exit(1);
+});
