@@ -85,10 +85,22 @@ export function controllerManagerArguments(options: ControllerManagerOptions): r
     '--bind-address=127.0.0.1',
     `--secure-port=${options.port}`,
     '--leader-elect=false',
+    // Each controller with no more rights than its own, as in any real cluster.
+    '--use-service-account-credentials=true',
     `--root-ca-file=${options.authority.certificate}`,
     `--service-account-private-key-file=${options.serviceAccount.privateKey}`,
     `--cluster-signing-cert-file=${options.authority.certificate}`,
     `--cluster-signing-key-file=${options.authority.key}`,
+    '--profiling=false',
+  ];
+}
+
+export function schedulerArguments(kubeconfig: string, port: number): readonly string[] {
+  return [
+    `--kubeconfig=${kubeconfig}`,
+    '--bind-address=127.0.0.1',
+    `--secure-port=${port}`,
+    '--leader-elect=false',
     '--profiling=false',
   ];
 }

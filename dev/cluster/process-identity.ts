@@ -12,7 +12,8 @@ export interface ProcessIdentity {
   readonly bootId: string;
 }
 
-function bootId(): string {
+/** Differs after every boot. */
+export function currentBootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }
 
@@ -32,7 +33,7 @@ function statOf(pid: number): { readonly state: string; readonly startTicks: str
 /** The identity of a running process, or undefined where there is none with this pid. */
 export function identify(pid: number): ProcessIdentity | undefined {
   const stat = statOf(pid);
-  return stat === undefined ? undefined : { pid, startTicks: stat.startTicks, bootId: bootId() };
+  return stat === undefined ? undefined : { pid, startTicks: stat.startTicks, bootId: currentBootId() };
 }
 
 /** Whether this very process still runs; a zombie has ended. */
@@ -42,7 +43,7 @@ export function isRunning(identity: ProcessIdentity): boolean {
     stat !== undefined &&
     stat.state !== 'Z' &&
     stat.startTicks === identity.startTicks &&
-    bootId() === identity.bootId
+    currentBootId() === identity.bootId
   );
 }
 

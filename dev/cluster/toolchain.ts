@@ -64,7 +64,8 @@ function plan(program: Program): Build {
   const flags = [
     '-trimpath',
     ...(module.tags === undefined ? [] : ['-tags', module.tags.join(',')]),
-    ...['-ldflags', linkerFlags(module, goMod)],
+    '-ldflags',
+    linkerFlags(module, goMod),
   ];
   const key = createHash('sha256')
     .update(JSON.stringify([process.platform, process.arch, sourcesOf(moduleDirectory), flags]))
