@@ -99,7 +99,7 @@ const main = async (): Promise<void> => {
     name: config.leaseName,
     identity: config.identity,
     log,
-    onLeading: metrics.setLeading,
+    onLeading: (leading) => metrics.setLeading(leading),
   });
   const end = await election.run({
     signal: stop,
