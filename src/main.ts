@@ -37,13 +37,18 @@ interface Parts {
   readonly metrics: Metrics;
 }
 
+interface Term {
+  readonly election: Election;
+  readonly stop: AbortSignal;
+  readonly lost: AbortSignal;
+  /** Told what runs, for readiness. */
+  readonly running: (controller: Controller | undefined) => void;
+}
+
 /** What a leader does: reconcile until it is told to stop or loses the lead. */
 const lead = async (
   { config, cluster, log, metrics }: Parts,
-  election: Election,
-  stop: AbortSignal,
-  lost: AbortSignal,
-  running: (controller: Controller | undefined) => void,
+  { election, stop, lost, running }: Term,
 ): Promise<void> => {
   const databases = new Databases();
   const events = new EventRecorder({
@@ -104,9 +109,17 @@ const main = async (): Promise<void> => {
   const end = await election.run({
     signal: stop,
     onStarted: (lost) =>
-      lead({ config, cluster, log, metrics }, election, stop, lost, (now) => {
-        controller = now;
-      }),
+      lead(
+        { config, cluster, log, metrics },
+        {
+          election,
+          stop,
+          lost,
+          running: (now) => {
+            controller = now;
+          },
+        },
+      ),
   });
   // Another may lead already: whatever still runs here must not go on for a moment.
   if (end === 'lost') process.exit(1);

@@ -2,7 +2,6 @@
 import { parseDuration } from '../api/duration.ts';
 import { finalizer } from '../api/names.ts';
 import type { Outcome } from '../api/outcome.ts';
-import type { LedgerFacts } from '../api/facts.ts';
 import { isConflict, isForbidden } from '../kube/api-error.ts';
 import { runBackfill } from '../database/backfill.ts';
 import type { Database } from '../database/databases.ts';
@@ -81,20 +80,21 @@ const beginIn = (facts: Facts, db: Database, fence: Fence): Promise<Outcome> => 
   });
 };
 
-const onLedger = (
-  facts: Facts,
-  ledger: LedgerFacts,
-  ref: LedgerRef,
-  action: LedgerAction,
-  signal: AbortSignal,
-): Promise<Outcome> => {
+/** A write to a change that the ledger knows. */
+interface LedgerWrite {
+  readonly facts: Facts;
+  readonly ref: LedgerRef;
+  readonly signal: AbortSignal;
+}
+
+const onLedger = ({ facts, ref, signal }: LedgerWrite, action: LedgerAction): Promise<Outcome> => {
   const mutation = mutationOf(facts, action);
   if (mutation !== undefined) return applyMutation(ref, mutation);
   const { change, table: read } = facts;
   const { spec } = facts.resource;
   if (!read.known || read.value === undefined) throw new Error(`${action.kind} needs a table that was read.`);
   const table = read.value;
-  const rows = change.rows(ledger.id, table);
+  const rows = change.rows(ref.id, table);
   const lockTimeoutMs = parseDuration(spec.locks.timeout);
   switch (action.kind) {
     case 'step':
@@ -134,7 +134,7 @@ const onDatabase = (
     if (action.kind === 'begin') return beginIn(facts, database, fence);
     if (ledger === undefined) throw new Error(`${action.kind} was decided without a ledger.`);
     const ref = { db: database, fence, id: ledger.id, revision: ledger.revision };
-    return onLedger(facts, ledger, ref, action, signal);
+    return onLedger({ facts, ref, signal }, action);
   });
 };
 

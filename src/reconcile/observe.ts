@@ -94,12 +94,16 @@ const databaseViolations = async (
   ];
 };
 
+interface Opened {
+  readonly change: Change;
+  readonly db: Fact<Database>;
+  readonly table: Fact<TableFacts | undefined>;
+}
+
 const preflight = async (
   ports: Ports,
   resource: SchemaChange,
-  change: Change,
-  db: Fact<Database>,
-  table: Fact<TableFacts | undefined>,
+  { change, db, table }: Opened,
 ): Promise<Fact<readonly Violation[]>> => {
   if (!db.known) return db;
   if (!table.known) return table;
@@ -195,7 +199,7 @@ export const observe = async (ports: Ports, resource: SchemaChange): Promise<Obs
     table,
     preflight:
       ledger.known && active === undefined
-        ? await preflight(ports, resource, change, db, table)
+        ? await preflight(ports, resource, { change, db, table })
         : unknown('Progressing', 'The change has begun; preflight is over.'),
     workloads:
       active === undefined && resource.metadata.deletionTimestamp === undefined

@@ -67,18 +67,22 @@ const writeStatus = async (
   }
 };
 
+/** True for what people need not hear: a stretch of the backfill, a lost race, a wait that was told before. */
+const isNoNews = (resource: SchemaChange, decision: Decision, outcome: Outcome | undefined): boolean => {
+  if (outcome?.kind === 'stale') return true;
+  if (outcome?.kind === 'done') return decision.kind === 'act' && decision.action.kind === 'backfill';
+  const told = resource.status?.conditions?.find(({ type }) => type === 'Ready')?.reason;
+  return told === saidOf(decision, outcome).reason;
+};
+
 const announce = (
   ports: Ports,
   resource: SchemaChange,
   decision: Decision,
   outcome: Outcome | undefined,
 ): void => {
+  if (isNoNews(resource, decision, outcome)) return;
   const { reason, message } = saidOf(decision, outcome);
-  // A stretch of the backfill is no news; a wait is, once for its reason.
-  const quiet = decision.kind === 'act' && outcome?.kind === 'done' && decision.action.kind === 'backfill';
-  const waits = decision.kind !== 'act' || outcome?.kind === 'deferred' || outcome?.kind === 'refused';
-  const before = resource.status?.conditions?.find(({ type }) => type === 'Ready');
-  if (quiet || outcome?.kind === 'stale' || (waits && before?.reason === reason)) return;
   ports.events.emit({
     regarding: resource,
     type: isStalled(reason) || outcome?.kind === 'refused' ? 'Warning' : 'Normal',

@@ -1,0 +1,174 @@
+/** What the resource reports, and that every tool that reads conditions draws the same conclusion from it. */
+import { describe, expect, test } from '@jest/globals';
+import { phases, type Phase } from '../../../src/api/phase.ts';
+import type { SchemaChange, SchemaChangeStatus } from '../../../src/api/schema-change.ts';
+import { decide } from '../../../src/phases/decide.ts';
+import type { Decision } from '../../../src/phases/decision.ts';
+import type { Facts } from '../../../src/phases/facts.ts';
+import { readyPhase } from '../../../src/reconcile/conditions.ts';
+import { statusOf } from '../../../src/reconcile/status.ts';
+import { aSpec, lost, World } from '../../support/world.ts';
+
+const resourceOf = (world: World, status?: SchemaChangeStatus): SchemaChange => ({
+  apiVersion: 'segue.dev/v1alpha1',
+  kind: 'SchemaChange',
+  metadata: {
+    name: 'customers-full-name',
+    namespace: 'shop',
+    uid: 'uid-1',
+    resourceVersion: '1',
+    generation: 3,
+    creationTimestamp: '2026-01-01T00:00:00Z',
+  },
+  spec: world.spec,
+  ...(status === undefined ? {} : { status }),
+});
+
+const conditionIn = (status: SchemaChangeStatus, type: string): string | undefined =>
+  status.conditions?.find((condition) => condition.type === type)?.status;
+
+/** What kstatus (cli-utils, pkg/kstatus/status) makes of an object whose generation has been observed. */
+const kstatus = (status: SchemaChangeStatus): 'Failed' | 'InProgress' | 'Current' => {
+  if (conditionIn(status, 'Stalled') === 'True') return 'Failed';
+  if (conditionIn(status, 'Reconciling') === 'True') return 'InProgress';
+  return conditionIn(status, 'Ready') === 'False' ? 'InProgress' : 'Current';
+};
+
+interface Seen {
+  readonly facts: Facts;
+  readonly decision: Decision;
+  readonly status: SchemaChangeStatus;
+}
+
+/** Every status of a change from first sight to its end. */
+const course = (world: World): readonly Seen[] => {
+  const seen: Seen[] = [];
+  let status: SchemaChangeStatus | undefined;
+  for (let i = 0; i < 300; i += 1) {
+    const facts = world.facts();
+    const decision = decide(facts);
+    status = statusOf(resourceOf(world, status), facts, decision, undefined);
+    seen.push({ facts, decision, status });
+    if (decision.kind === 'finished') return seen;
+    if (decision.kind === 'act') world.apply(decision.action);
+    else {
+      world.now += Math.max(decision.recheckMs, 3_600_000);
+      world.approval = 'Drop';
+    }
+  }
+  throw new Error('The change did not end.');
+};
+
+describe('a whole course', () => {
+  const seen = course(new World());
+
+  test('names the phases in order and ends at Completed', () => {
+    const named = [...new Set(seen.map(({ status }) => status.phase))];
+    expect(named).toEqual(['Pending', ...phases, 'Completed']);
+  });
+
+  test('is in progress for kstatus until DualWrite is done, and current from then on', () => {
+    const firstReady = seen.findIndex(({ status }) => kstatus(status) === 'Current');
+    expect(seen[firstReady]?.status.phase).toBe('Backfill');
+    expect(seen.slice(0, firstReady).every(({ status }) => kstatus(status) === 'InProgress')).toBe(true);
+    expect(seen.slice(firstReady).every(({ status }) => kstatus(status) === 'Current')).toBe(true);
+  });
+
+  test('never takes a done phase back', () => {
+    const types = ['ColumnsAdded', 'DualWriting', 'Backfilled', 'ReadsSwitched', 'Quarantined', 'Dropped'];
+    for (const type of types) {
+      const states = seen.map(({ status }) => conditionIn(status, type));
+      expect(states.lastIndexOf('False')).toBeLessThan(states.indexOf('True'));
+    }
+  });
+
+  test('says one thing in every status, and what would unblock it in every wait', () => {
+    for (const { decision, status } of seen) {
+      expect(status.message).toMatch(/\S.*[.\w]$/);
+      if (decision.kind === 'wait') expect(status.blockedBy?.message).toBe(status.message);
+      else expect(status.blockedBy).toBeUndefined();
+    }
+  });
+
+  test('moves a transition time only with its condition', () => {
+    for (const [i, { status }] of seen.entries()) {
+      for (const condition of status.conditions ?? []) {
+        const before = seen[i - 1]?.status.conditions?.find(({ type }) => type === condition.type);
+        if (before?.status === condition.status)
+          expect(condition.lastTransitionTime).toBe(before.lastTransitionTime);
+      }
+    }
+  });
+});
+
+test('a status is the same when nothing has changed, so that it is not written again', () => {
+  const world = new World();
+  const facts = { ...world.facts(), preflight: lost };
+  const first = statusOf(resourceOf(world), facts, decide(facts), undefined);
+  world.now += 5_000;
+  const later = { ...world.facts(), preflight: lost };
+  expect(statusOf(resourceOf(world, first), later, decide(later), undefined)).toEqual(first);
+});
+
+test('with the database away, what was done before stays done', () => {
+  const world = new World();
+  const seen = course(world);
+  const middle = seen.find(({ status }) => status.phase === 'Quarantine');
+  if (middle === undefined) throw new Error('no Quarantine');
+  const facts: Facts = { ...middle.facts, ledger: lost };
+  const status = statusOf(resourceOf(world, middle.status), facts, decide(facts), undefined);
+  expect(status.phase).toBe('Quarantine');
+  expect(conditionIn(status, 'Backfilled')).toBe('True');
+  expect(conditionIn(status, 'Ready')).toBe('True');
+  expect(status.message).toContain('The database does not answer');
+});
+
+test('a lock that does not come is reported with who holds it', () => {
+  const world = new World();
+  const facts = world.facts();
+  const status = statusOf(resourceOf(world), facts, decide(facts), {
+    kind: 'deferred',
+    reason: 'LockNotAvailable',
+    message: 'Could not add column full_name.',
+    afterMs: 1_000,
+    blockedBy: { kind: 'Lock', message: 'pid 4711 (app=report) holds AccessShareLock on customers' },
+  });
+  expect(status.blockedBy).toEqual({
+    kind: 'Lock',
+    message: 'pid 4711 (app=report) holds AccessShareLock on customers',
+  });
+  expect(kstatus(status)).toBe('InProgress');
+});
+
+test('what a person must mend is Stalled', () => {
+  const world = new World();
+  const facts: Facts = { ...world.facts(), table: { known: true, value: undefined } };
+  const status = statusOf(resourceOf(world), facts, decide(facts), undefined);
+  expect(kstatus(status)).toBe('Failed');
+  expect(status.phase).toBe('Pending');
+  expect(status.message).toContain('public.customers');
+});
+
+describe('Ready', () => {
+  const observing = (phase: 'DualWrite' | 'SwitchReads', code?: 'new-only') =>
+    aSpec({
+      workloads: [
+        {
+          deployment: 'shop',
+          mode: 'Observe',
+          releases: [{ phase, ...(code === undefined ? {} : { code }) }],
+        },
+      ],
+    });
+  const cases: readonly (readonly [string, ReturnType<typeof aSpec>, Phase])[] = [
+    ['the operator rolls out itself', aSpec(), 'DualWrite'],
+    ['Git carries code that reads new columns', observing('SwitchReads'), 'Backfill'],
+    ['Git carries code that writes both', observing('DualWrite'), 'DualWrite'],
+    ['Git carries new-only code', observing('DualWrite', 'new-only'), 'Backfill'],
+    ['the resource says so', aSpec({ readyAt: 'SwitchReads' }), 'SwitchReads'],
+    ['the target comes earlier', aSpec({ targetPhase: 'AddColumn' }), 'AddColumn'],
+  ];
+  test.each(cases)('if %s', (_, spec, phase) => {
+    expect(readyPhase(spec)).toBe(phase);
+  });
+});
