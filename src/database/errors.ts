@@ -160,6 +160,14 @@ export class DatabaseError extends Error {
   }
 }
 
+/**
+ * True if a row is to blame, and the rows beside it may do better: a value that can't be converted, a constraint,
+ * an exception raised by a function, a subquery with several rows, an index entry too long.
+ */
+export const isRowFault = (error: unknown): error is DatabaseError =>
+  error instanceof DatabaseError &&
+  (error.kind === 'conversion' || /^(?:21|38|39|54|P0)/.test(error.code ?? ''));
+
 /** Wraps what pg threw; errors of ours pass through. */
 export const databaseError = (error: unknown): Error => {
   if (error instanceof DatabaseError || error instanceof FencedError) return error;

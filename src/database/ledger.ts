@@ -64,34 +64,52 @@ const hold = async (session: Session, ref: LedgerRef): Promise<void> => {
   if (row?.revision !== ref.revision) throw new NotDone(stale);
 };
 
+/** How a transaction that holds a change is run. */
+export interface HoldOptions extends Omit<TransactionOptions, 'mode'> {
+  readonly mode?: 'write' | 'rolledBack';
+  /** For messages: a fragment such as "add column x". */
+  readonly doing: string;
+}
+
 /**
- * Runs a transaction that holds the change without raising its revision. It is committed only if the body's
- * outcome is `done`; what the database refuses becomes an outcome. Throws FencedError.
+ * Runs a transaction that holds the change without raising its revision; it is committed unless the body throws.
+ * Throws DatabaseError, FencedError, and what `outcomeOfHold` makes an outcome of.
  */
+export const held = <T>(
+  ref: LedgerRef,
+  options: HoldOptions,
+  body: (session: Session) => Promise<T>,
+): Promise<T> =>
+  ref.db.transaction({ ...options, mode: options.mode ?? 'write' }, async (session) => {
+    await hold(session, ref);
+    return body(session);
+  });
+
+/** The outcome of what `held` threw. Bugs and FencedError are thrown on. */
+export const outcomeOfHold = (error: unknown, doing: string): Outcome =>
+  error instanceof NotDone ? error.outcome : outcomeOf(error, doing);
+
+/** As `held`, for a body that ends in an outcome: it is committed only if that is `done`. Throws FencedError. */
 export const holding = async (
   ref: LedgerRef,
-  options: Omit<TransactionOptions, 'mode'> & {
-    readonly mode?: 'write' | 'rolledBack';
-    readonly doing: string;
-  },
+  options: HoldOptions,
   body: (session: Session) => Promise<Outcome>,
 ): Promise<Outcome> => {
   try {
-    return await ref.db.transaction({ ...options, mode: options.mode ?? 'write' }, async (session) => {
-      await hold(session, ref);
+    return await held(ref, options, async (session) => {
       const outcome = await body(session);
       if (outcome.kind !== 'done') throw new NotDone(outcome);
       return outcome;
     });
   } catch (error) {
-    return error instanceof NotDone ? error.outcome : outcomeOf(error, options.doing);
+    return outcomeOfHold(error, options.doing);
   }
 };
 
 /** As `holding`, and raises the revision with it. */
 export const writing = (
   ref: LedgerRef,
-  options: Omit<TransactionOptions, 'mode'> & { readonly doing: string },
+  options: HoldOptions,
   body: (session: Session) => Promise<Outcome>,
 ): Promise<Outcome> =>
   holding(ref, options, async (session) => {
@@ -102,21 +120,13 @@ export const writing = (
     return body(session);
   });
 
-const millis = (column: string) => {
-  switch (column) {
-    case 'quarantine_started_at':
-      return sql`(extract(epoch FROM quarantine_started_at) * 1000)::double precision`;
-    default:
-      return sql`(extract(epoch FROM lock_wait_since) * 1000)::double precision`;
-  }
-};
-
 const memoryColumns = sql`uid, state, phase, direction, history, proven_mark AS "provenMark", approvals,
-  handled_retry AS "handledRetry", ${millis('quarantine_started_at')} AS "quarantineStartedAt",
-  last_use AS "lastUse", ${millis('lock_wait_since')} AS "lockWaitSince", verification`;
+  handled_retry AS "handledRetry", (extract(epoch FROM quarantine_started_at) * 1000)::double precision AS "quarantineStartedAt",
+  last_use AS "lastUse", (extract(epoch FROM lock_wait_since) * 1000)::double precision AS "lockWaitSince", verification`;
 
 const json = (value: unknown): string | null => (value === null ? null : JSON.stringify(value));
 
+/** Applies an event within a transaction that already holds the change. */
 const remember = async (session: Session, id: number, mutation: Mutation): Promise<void> => {
   const { now, ...memory } = await session.one<Memory & { now: number }>(
     sql`SELECT ${memoryColumns}, floor(extract(epoch FROM clock_timestamp()) * 1000)::double precision AS now
@@ -158,9 +168,6 @@ export const applyMutation = (ref: LedgerRef, mutation: Mutation): Promise<Outco
     await remember(session, ref.id, mutation);
     return { kind: 'done', message: describeMutation(mutation) };
   });
-
-/** Applies an event within a transaction that already holds the change. */
-export const applyWithin = remember;
 
 const attnumsOf = (beginning: Beginning): Readonly<Record<string, number>> =>
   Object.fromEntries(
