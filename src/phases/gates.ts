@@ -1,4 +1,5 @@
 /** Conditions that several phases share. Each returns the decision that it forces, or undefined to let pass. */
+import { formatTime, parseDuration } from '../api/duration.ts';
 import type { Fact, WorkloadFacts } from '../api/facts.ts';
 import { codes, isBefore, isBelow, phaseAfter, phaseBefore, type Code, type Phase } from '../api/phase.ts';
 import type { Step } from '../changes/change.ts';
@@ -9,10 +10,23 @@ import type { ActiveFacts } from './facts.ts';
 export const unknownFact = (fact: Extract<Fact<unknown>, { known: false }>): Decision =>
   wait(fact.reason, fact.message, 5_000);
 
+const lockGivenUp = (facts: ActiveFacts, step: Step): Decision | undefined => {
+  const { name, namespace, spec } = facts.resource;
+  const since = facts.active.lockWaitSince;
+  if (since === undefined || facts.now - since <= parseDuration(spec.locks.giveUpAfter)) return undefined;
+  return wait(
+    'LockGivenUp',
+    `Could not ${step.purpose}: its lock has not come since ${formatTime(since)}, longer than locks.giveUpAfter. End the session that holds the table (pg_stat_activity shows it), then kubectl annotate --overwrite schange ${name} -n ${namespace} segue.dev/retry="$(date +%s)"`,
+    60_000,
+  );
+};
+
 /** The first step whose work the catalog does not show. */
 export const nextStep = (facts: ActiveFacts, steps: readonly Step[]): Decision | undefined => {
   const step = steps.find((candidate) => !candidate.done(facts.columns));
   if (step === undefined) return undefined;
+  const givenUp = lockGivenUp(facts, step);
+  if (givenUp) return givenUp;
   return act({ kind: 'step', step }, `On ${facts.columns.schema}.${facts.columns.name}: ${step.purpose}.`);
 };
 

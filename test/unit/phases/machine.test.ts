@@ -128,6 +128,22 @@ describe('a hold', () => {
     });
   });
 
+  test('a lock that does not come is given up after a while, until a person says to try again', () => {
+    const world = new World();
+    for (let i = 0; i < 2; i += 1) {
+      const decision = decide(world.facts());
+      if (decision.kind === 'act') world.apply(decision.action);
+    }
+    world.ledger = { ...world.ledger!, lockWaitSince: world.now };
+    world.now += 3_599_000;
+    expect(decide(world.facts())).toMatchObject({ kind: 'act', action: { kind: 'step' } });
+    world.now += 2_000;
+    const decision = decide(world.facts());
+    expect(decision).toMatchObject({ kind: 'wait', reason: 'LockGivenUp' });
+    world.retry = 'again';
+    expect(decide(world.facts())).toMatchObject({ kind: 'act', action: { kind: 'retry', value: 'again' } });
+  });
+
   test('code ahead of its schema lets no further phase begin', () => {
     const world = new World();
     world.pods = { old: 2, 'new-only': 1 };
