@@ -212,12 +212,8 @@ describe('connections', () => {
   });
 
   test('are kept, too, when requests run side by side', async () => {
-    const round = () => Promise.all([1, 2, 3, 4].map(() => cluster.get(map('a'))));
-    for (let i = 0; i < 3; i += 1) await round();
-    const warm = proxy.handshakes;
-    expect(warm).toBeLessThanOrEqual(8);
-    for (let i = 0; i < 10; i += 1) await round();
-    expect(proxy.handshakes).toBe(warm);
+    for (let i = 0; i < 20; i += 1) await Promise.all([1, 2, 3, 4].map(() => cluster.get(map('a'))));
+    expect(proxy.handshakes).toBeLessThanOrEqual(8);
   });
 
   test('that were closed while idle cost nothing', async () => {
