@@ -10,7 +10,7 @@ import { int, sql } from '../sql/sql.ts';
 import type { Database } from './databases.ts';
 import { outcomeOf } from './errors.ts';
 import { checkFence, type Fence } from './fence.ts';
-import { describeMutation, mutate, type Memory, type Mutation } from './mutation.ts';
+import { describeMutation, mutate, startsOver, type Memory, type Mutation } from './mutation.ts';
 import { lockClass } from './schema.ts';
 import type { Session, TransactionOptions } from './session.ts';
 
@@ -155,7 +155,7 @@ const remember = async (session: Session, id: number, mutation: Mutation): Promi
       json(next.verification),
     ],
   );
-  if (mutation.kind === 'handleRetry') {
+  if (mutation.kind === 'handleRetry' && startsOver(memory)) {
     await session.run(sql`DELETE FROM segue.backfill WHERE change_id = $1`, [id]);
     await session.run(sql`DELETE FROM segue.dead_letter WHERE change_id = $1`, [id]);
     await session.run(sql`DELETE FROM segue.conflict WHERE change_id = $1`, [id]);

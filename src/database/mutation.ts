@@ -28,7 +28,7 @@ export type Mutation =
   /** The walk back begins; it is never turned round. */
   | { readonly kind: 'turnBack' }
   | { readonly kind: 'approve'; readonly phase: Phase; readonly by: string }
-  /** A person asked for another try: what was held against the rows is forgotten, the backfill starts over. */
+  /** A person asked for another try; in Backfill what was held against the rows is forgotten and it starts over. */
   | { readonly kind: 'handleRetry'; readonly value: string }
   /** The resource was made again under the same name. */
   | { readonly kind: 'adopt'; readonly uid: string }
@@ -49,6 +49,13 @@ const closed = (history: readonly HistoryEntry[], at: number, skipped?: string):
       ? { ...entry, completedAt: at, ...(skipped === undefined ? {} : { skipped }) }
       : entry,
   );
+
+/**
+ * True where another try fills and compares all rows anew. Later it must not: new code writes the new side
+ * by then, and what was verified before reads switched is what Drop relies on.
+ */
+export const startsOver = ({ phase, direction }: Pick<Memory, 'phase' | 'direction'>): boolean =>
+  phase === 'Backfill' && direction === 'forward';
 
 /** What the memory is after the event. `at` is the database's clock. */
 export const mutate = (memory: Memory, mutation: Mutation, at: number): Memory => {
@@ -71,7 +78,12 @@ export const mutate = (memory: Memory, mutation: Mutation, at: number): Memory =
         ],
       };
     case 'handleRetry':
-      return { ...memory, handledRetry: mutation.value, lockWaitSince: null, verification: null };
+      return {
+        ...memory,
+        handledRetry: mutation.value,
+        lockWaitSince: null,
+        verification: startsOver(memory) ? null : memory.verification,
+      };
     case 'adopt':
       return { ...memory, uid: mutation.uid };
     case 'startQuarantine':

@@ -39,7 +39,7 @@ const relation = (table: TableFacts): Sql => ident(table.schema, table.name);
 // Only a row whose new side has something to show can tell "filled" from "left empty". Of the first hundred
 // rows, because a search through the whole table for one would be no small thing.
 const candidates = ({ table, rows }: ProbeWork): Sql =>
-  sql`SELECT tableoid, ctid FROM (SELECT *, tableoid, ctid FROM ${relation(table)} LIMIT 100) some
+  sql`SELECT tableoid, ctid FROM (SELECT *, tableoid, ctid FROM ${relation(table)} LIMIT 100) first_rows
     WHERE ${join(
       rows.set.map(({ value }) => sql`(${value}) IS NOT NULL`),
       sql` AND `,

@@ -86,7 +86,7 @@ export const readBackfill = (db: Database, id: number, tableOid: number): Promis
 // Enough to tell "none" from "some" and from "a flood" without counting a flood.
 const conflictsOf = async (session: Session, id: number): Promise<number> => {
   const { conflicts } = await session.one<{ conflicts: number }>(
-    sql`SELECT count(*) AS conflicts FROM (SELECT FROM segue.conflict WHERE change_id = $1 LIMIT 10000) some`,
+    sql`SELECT count(*) AS conflicts FROM (SELECT FROM segue.conflict WHERE change_id = $1 LIMIT 10000) noted`,
     [id],
   );
   return conflicts;

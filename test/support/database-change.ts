@@ -1,0 +1,157 @@
+/** One change on a real database, driven by hand: what the reconcile loop does, without a cluster. */
+import type { LedgerFacts, TableFacts } from '../../src/api/facts.ts';
+import type { Outcome } from '../../src/api/outcome.ts';
+import type { ChangeSpec } from '../../src/api/schema-change.ts';
+import type { Change, Step, TriggerMode } from '../../src/changes/change.ts';
+import { changeOf } from '../../src/changes/registry.ts';
+import { runBackfill, type BackfillSettings } from '../../src/database/backfill.ts';
+import { readTable } from '../../src/database/catalog.ts';
+import type { Database } from '../../src/database/databases.ts';
+import { claim, type Fence } from '../../src/database/fence.ts';
+import { applyMutation, begin, type LedgerRef } from '../../src/database/ledger.ts';
+import type { Mutation } from '../../src/database/mutation.ts';
+import { proveTriggers } from '../../src/database/probe.ts';
+import { readLedger } from '../../src/database/read-ledger.ts';
+import { runStep } from '../../src/database/steps.ts';
+import { verify } from '../../src/database/verify.ts';
+
+export const defaultSettings: BackfillSettings = {
+  targetBatchMs: 50,
+  maxRowsPerSecond: 0,
+  maxReplicaLagMs: 10_000,
+};
+
+/** Merges first and last name: the example of the whole project. */
+export const fullName = (table = 'public.customers'): ChangeSpec => ({
+  replaceColumns: {
+    table,
+    from: ['first_name', 'last_name'],
+    to: [{ name: 'full_name', type: 'text', nullable: true }],
+    forward: { full_name: "first_name || ' ' || last_name" },
+    backward: {
+      first_name: "split_part(full_name, ' ', 1)",
+      last_name: "split_part(full_name, ' ', 2)",
+    },
+  },
+});
+
+/** A cast that fails for what is no number. */
+export const toNumber = (table = 'public.items'): ChangeSpec => ({
+  replaceColumns: {
+    table,
+    from: ['amount'],
+    to: [{ name: 'amount_int', type: 'integer', nullable: true }],
+    forward: { amount_int: 'amount::integer' },
+    backward: { amount: 'amount_int::text' },
+  },
+});
+
+export interface DrivenChange {
+  readonly db: Database;
+  readonly fence: Fence;
+  readonly change: Change;
+  readonly id: number;
+  ledger(): Promise<LedgerFacts>;
+  table(): Promise<TableFacts>;
+  /** A reference with the revision as it is now. */
+  ref(): Promise<LedgerRef>;
+  mutate(mutation: Mutation): Promise<Outcome>;
+  /** Runs steps that are not done yet; stops at the first that doesn't end well and returns its outcome. */
+  steps(make: (id: number, table: TableFacts) => readonly Step[], lockTimeoutMs?: number): Promise<Outcome>;
+  triggers(mode: TriggerMode): Promise<Outcome>;
+  prove(): Promise<Outcome>;
+  /** One stretch. */
+  fill(settings?: Partial<BackfillSettings>, budgetMs?: number, signal?: AbortSignal): Promise<Outcome>;
+  /** Until done, or an outcome other than `done`. */
+  fillAll(settings?: Partial<BackfillSettings>): Promise<Outcome>;
+  verify(skipBadRows?: boolean): Promise<Outcome>;
+}
+
+/** What went wrong, as the exception of a test. */
+export const expectDone = (outcome: Outcome): void => {
+  if (outcome.kind !== 'done') throw new Error(`Expected done, got ${outcome.kind}: ${outcome.message}`);
+};
+
+/** Claims the database and takes the change as it stands in the ledger. */
+export const takeOver = async (db: Database, spec: ChangeSpec, holder = 'test'): Promise<DrivenChange> => {
+  const claimed = await claim(db, holder);
+  if (claimed.kind !== 'claimed') throw new Error(claimed.message);
+  const { fence } = claimed;
+  const change = changeOf(spec);
+  const resource = { namespace: 'shop', name: 'change' };
+
+  const table = async (): Promise<TableFacts> => {
+    const found = await readTable(db, change.table);
+    if (!found) throw new Error('The table is gone.');
+    return found;
+  };
+  const ledger = async (): Promise<LedgerFacts> => {
+    const found = await readLedger(db, resource);
+    if (!found) throw new Error('The ledger knows no such change.');
+    return found;
+  };
+  if ((await readLedger(db, resource)) === undefined) {
+    expectDone(
+      await begin(db, fence, {
+        ...resource,
+        uid: 'uid-1',
+        change: spec,
+        table: await table(),
+        oldColumns: change.oldColumns,
+        newColumns: change.newColumns,
+      }),
+    );
+  }
+  const { id } = await ledger();
+  const ref = async (): Promise<LedgerRef> => ({ db, fence, id, revision: (await ledger()).revision });
+  const work = async () => {
+    const facts = await table();
+    return { table: facts, rows: change.rows(id, facts), change };
+  };
+
+  const driven: DrivenChange = {
+    db,
+    fence,
+    change,
+    id,
+    ledger,
+    table,
+    ref,
+    mutate: async (mutation) => applyMutation(await ref(), mutation),
+    steps: async (make, lockTimeoutMs = 500) => {
+      let outcome: Outcome = { kind: 'done', message: 'nothing to do' };
+      for (const step of make(id, await table())) {
+        if (step.done(await table())) continue;
+        outcome = await runStep(await ref(), step, { table: change.table, lockTimeoutMs });
+        if (outcome.kind !== 'done') return outcome;
+      }
+      return outcome;
+    },
+    triggers: (mode) => driven.steps((of, facts) => change.triggers(of, facts, mode)),
+    prove: async () => proveTriggers(await ref(), await work()),
+    fill: async (settings = {}, budgetMs = 2_000, signal = undefined) =>
+      runBackfill(
+        await ref(),
+        { ...(await work()), settings: { ...defaultSettings, ...settings }, budgetMs },
+        signal,
+      ),
+    fillAll: async (settings = {}) => {
+      for (;;) {
+        const outcome = await driven.fill(settings);
+        if (outcome.kind !== 'done' || (await ledger()).backfill.done) return outcome;
+      }
+    },
+    verify: async (skipBadRows = false) => verify(await ref(), { ...(await work()), skipBadRows }),
+  };
+  return driven;
+};
+
+/** A change whose columns are added and whose wide triggers stand. */
+export const dualWriting = async (db: Database, spec: ChangeSpec): Promise<DrivenChange> => {
+  const driven = await takeOver(db, spec);
+  expectDone(await driven.steps(driven.change.expand));
+  expectDone(await driven.mutate({ kind: 'enterPhase', to: 'DualWrite' }));
+  expectDone(await driven.triggers('wide'));
+  expectDone(await driven.mutate({ kind: 'enterPhase', to: 'Backfill' }));
+  return driven;
+};

@@ -1,0 +1,118 @@
+/** A real PostgreSQL server per test file, and a fresh database in it per test. */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, chmod, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import { removePostgres, startPostgres, type Postgres, type PostgresOptions } from '../../dev/postgres.ts';
+
+/** One database, made for one test. */
+export interface TestDatabase {
+  readonly name: string;
+  /** Of the superuser. */
+  readonly uri: string;
+  /** Rows of a statement, run as the superuser in a session of its own kind: `application_name` test. */
+  query<Row = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** Several statements without values. */
+  script(text: string): Promise<void>;
+  /** A session of its own, closed with the database. */
+  connect(applicationName?: string): Promise<pg.Client>;
+  close(): Promise<void>;
+}
+
+export interface TestServer {
+  readonly postgres: Postgres;
+  database(): Promise<TestDatabase>;
+  /** The URI of a database for another role. */
+  uriFor(database: TestDatabase, user: string, password: string): string;
+  /** Kills the server as a power cut would, and starts it again. */
+  crash(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const databaseUri = (server: Postgres, name: string): string => {
+  const url = new URL(server.uri);
+  url.pathname = `/${name}`;
+  return url.href;
+};
+
+const connected = async (uri: string, applicationName: string): Promise<pg.Client> => {
+  const client = new pg.Client({ connectionString: uri, application_name: applicationName });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+};
+
+/** Starts a server for one test file; end it in afterAll. */
+export const startServer = async (settings: PostgresOptions['settings'] = {}): Promise<TestServer> => {
+  const home = await mkdtemp(path.join(os.tmpdir(), 'segue-test-'));
+  await chmod(home, 0o755);
+  const options: PostgresOptions = {
+    dataDir: path.join(home, 'data'),
+    durable: false,
+    // autovacuum off: a test that needs a page to be as it left it must not race with it.
+    settings: { max_connections: 60, autovacuum: 'off', deadlock_timeout: '100ms', ...settings },
+  };
+  const postgres = await startPostgres(options);
+
+  const database = async (): Promise<TestDatabase> => {
+    const name = `t_${randomBytes(5).toString('hex')}`;
+    const maintenance = await connected(postgres.uri, 'test');
+    await maintenance.query(`CREATE DATABASE ${name}`);
+    await maintenance.end();
+    const uri = databaseUri(postgres, name);
+    const clients: pg.Client[] = [];
+    const connect = async (applicationName = 'test'): Promise<pg.Client> => {
+      const client = await connected(uri, applicationName);
+      clients.push(client);
+      return client;
+    };
+    let own = await connect();
+    const query = async <Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> => {
+      const answer = await own.query(text, [...values]).catch(async (error: unknown) => {
+        // After a crash of the server a new session is needed; an SQL error is the test's business.
+        if (error instanceof Error && /terminat|not queryable/i.test(error.message)) {
+          own = await connect();
+          return own.query(text, [...values]);
+        }
+        throw error;
+      });
+      return answer.rows as Row[];
+    };
+    return {
+      name,
+      uri,
+      query,
+      script: async (text) => {
+        await own.query(text);
+      },
+      connect,
+      close: async () => {
+        await Promise.all(clients.map((client) => client.end().catch(() => undefined)));
+        const last = await connected(postgres.uri, 'test');
+        await last.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+        await last.end();
+      },
+    };
+  };
+
+  let running = postgres;
+  return {
+    postgres,
+    database,
+    uriFor: (of, user, password) => {
+      const url = new URL(of.uri);
+      url.username = user;
+      url.password = password;
+      return url.href;
+    },
+    crash: async () => {
+      await running.kill9();
+      running = await startPostgres({ ...options, port: postgres.port });
+    },
+    stop: async () => {
+      await removePostgres(options.dataDir);
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+};
