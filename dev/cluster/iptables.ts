@@ -1,5 +1,8 @@
 import { run, runOrThrow } from './command.ts';
 
+/** A comment may hold anything, even what looks like an option. */
+const quoted = /"(?:\\.|[^"\\])*"/g;
+
 /** kube-proxy and kubelet name all their chains so. */
 const ownChain = /^KUBE-/;
 
@@ -22,7 +25,7 @@ export function planRemoval(saved: string): readonly Removal[] {
       if (ownChain.test(name)) chains.push(name);
     } else if (line.startsWith('-A ')) {
       const [, chain = ''] = line.split(' ');
-      const target = / -[jg] (\S+)/.exec(line)?.[1] ?? '';
+      const target = / -[jg] (\S+)/.exec(line.replace(quoted, ''))?.[1] ?? '';
       // A rule within a chain of ours goes with its chain.
       if (!ownChain.test(chain) && ownChain.test(target)) rules.push(line.replace(/^-A/, '-D'));
     } else if (line === 'COMMIT' && (rules.length > 0 || chains.length > 0)) {

@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync, rmdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cacheDirectory } from './cache.ts';
 import { run, runOrThrow } from './command.ts';
@@ -10,9 +10,6 @@ const pollMs = 50;
 const endTimeoutMs = 20_000;
 /** These are run by people, with the cluster's paths as arguments, and are not the cluster's. */
 const clients: ReadonlySet<string> = new Set(['kubectl', 'helm', 'ctr', 'kind']);
-
-/** The control group that holds all processes of the cluster's pods. */
-export const podCgroup = (paths: ClusterPaths): string => `/segue-${paths.name}`;
 
 /** As a mount point stands in /proc: blanks and the like in octal. */
 function unescape(path: string): string {
@@ -32,25 +29,45 @@ function readOrEmpty(read: () => string): string {
   }
 }
 
+/** The ids of the cluster's containers; whatever the container runtime still knows, running or not. */
+function containerIds(paths: ClusterPaths): readonly string[] {
+  const directory = join(paths.runtime, 'containerd', 'io.containerd.runtime.v2.task', 'k8s.io');
+  return existsSync(directory) ? readdirSync(directory) : [];
+}
+
+/** The container runtime makes a control group for each container under this one, in each hierarchy. */
+const cgroupParent = '/k8s.io';
+const cgroupOf = (containerId: string): string => `${cgroupParent}/${containerId}`;
+
 /** Whether a process is a server of this cluster, or a pod's, whoever started it and recorded or not. */
-function belongsTo(paths: ClusterPaths, pid: number): boolean {
-  const groups = readOrEmpty(() => readFileSync(`/proc/${pid}/cgroup`, 'utf8'));
-  if (groups.split('\n').some((line) => isInside(line.split(':').slice(2).join(':'), podCgroup(paths)))) {
-    return true;
-  }
+function belongsTo(
+  paths: ClusterPaths,
+  { cgroups, toolchain }: { readonly cgroups: readonly string[]; readonly toolchain: string },
+  pid: number,
+): boolean {
+  // Lines of `id:controllers:path`.
+  const lines = readOrEmpty(() => readFileSync(`/proc/${pid}/cgroup`, 'utf8')).split('\n');
+  const own = lines.map((line) => line.split(':').slice(2).join(':'));
+  if (own.some((path) => cgroups.some((cgroup) => isInside(path, cgroup)))) return true;
   const executable = readOrEmpty(() => readlinkSync(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, '');
-  if (!isInside(executable, join(cacheDirectory(), 'toolchain'))) return false;
-  if (clients.has(executable.slice(executable.lastIndexOf('/') + 1))) return false;
+  const program = basename(executable);
+  const isOurs = isInside(executable, toolchain) && !clients.has(program);
+  // The container runtime may have been killed while it waited for the runc that it had started.
+  if (!isOurs && program !== 'runc') return false;
   const commandLine = readOrEmpty(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
   return [paths.root, paths.runtime].some((directory) => commandLine.includes(`${directory}/`));
 }
 
 /** The cluster's servers, container shims and pods' processes that run now, found by what they are. */
 export function findProcesses(paths: ClusterPaths): readonly ProcessIdentity[] {
+  const cgroups = containerIds(paths).map(cgroupOf);
+  const linked = join(cacheDirectory(), 'toolchain');
+  // The kernel names programs by their real paths.
+  const toolchain = existsSync(linked) ? realpathSync(linked) : linked;
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => pid !== process.pid && belongsTo(paths, pid))
+    .filter((pid) => pid !== process.pid && belongsTo(paths, { cgroups, toolchain }, pid))
     .map(identify)
     .filter((identity) => identity !== undefined)
     .filter(isRunning);
@@ -94,16 +111,22 @@ export async function unmountAll(paths: ClusterPaths): Promise<void> {
   if (left.length > 0) throw new Error(`still mounted, unmount it by hand: ${left.join(', ')}`);
 }
 
-function removeCgroup(directory: string): void {
-  let entries;
-  try {
-    entries = readdirSync(directory, { withFileTypes: true });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
+async function removeCgroup(directory: string): Promise<void> {
+  if (!existsSync(directory)) return;
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    if (entry.isDirectory()) await removeCgroup(join(directory, entry.name));
   }
-  for (const entry of entries) if (entry.isDirectory()) removeCgroup(join(directory, entry.name));
-  rmdirSync(directory);
+  const deadline = performance.now() + endTimeoutMs;
+  for (;;) {
+    try {
+      rmdirSync(directory);
+      return;
+    } catch (error) {
+      // The kernel lets go of a killed process's group a little later.
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || performance.now() > deadline) throw error;
+      await delay(pollMs);
+    }
+  }
 }
 
 /** Removes the pods' control groups from every hierarchy; their processes must have ended. */
@@ -114,16 +137,12 @@ export async function removeCgroups(paths: ClusterPaths): Promise<void> {
     .filter(([, , type]) => type === 'cgroup' || type === 'cgroup2')
     .map(([, point = '']) => unescape(point));
   for (const hierarchy of new Set(hierarchies)) {
-    const deadline = performance.now() + endTimeoutMs;
-    for (;;) {
-      try {
-        removeCgroup(join(hierarchy, podCgroup(paths)));
-        break;
-      } catch (error) {
-        // The kernel lets go of a killed process's group a little later.
-        if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || performance.now() > deadline) throw error;
-        await delay(pollMs);
-      }
-    }
+    for (const id of containerIds(paths)) await removeCgroup(join(hierarchy, cgroupOf(id)));
+    const parent = join(hierarchy, cgroupParent);
+    const isEmpty =
+      existsSync(parent) &&
+      !readdirSync(parent, { withFileTypes: true }).some((entry) => entry.isDirectory());
+    // Another container runtime of this machine may have containers of the same parent.
+    if (isEmpty) await removeCgroup(parent);
   }
 }

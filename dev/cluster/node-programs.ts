@@ -2,7 +2,6 @@ import { mkdirSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ClusterPaths } from './cluster-state.ts';
 import type { Daemon } from './daemons.ts';
-import { podCgroup } from './leftovers.ts';
 import { nodeAddress, podRange } from './network.ts';
 import { networkPluginDirectory } from './prerequisites.ts';
 
@@ -31,6 +30,10 @@ state = '${join(paths.runtime, 'containerd')}'
 [grpc]
 address = '${containerdSocket(paths)}'
 
+[plugins.'io.containerd.nri.v1.nri']
+# It would listen at a path that belongs to the machine.
+disable = true
+
 [plugins.'io.containerd.internal.v1.opt']
 path = '${join(paths.root, 'containerd-opt')}'
 
@@ -51,6 +54,9 @@ default_runtime_name = 'runc'
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
 runtime_type = 'io.containerd.runc.v2'
 snapshotter = '${snapshotter}'
+
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
+Root = '${join(paths.runtime, 'runc')}'
 
 [plugins.'io.containerd.cri.v1.runtime'.cni]
 bin_dirs = ['${networkPluginDirectory}']
@@ -90,7 +96,6 @@ export function kubelet(paths: ClusterPaths, options: KubeletOptions): Daemon {
     },
     authorization: { mode: 'Webhook' },
     cgroupDriver: 'cgroupfs',
-    cgroupRoot: podCgroup(paths),
     cgroupsPerQOS: false,
     enforceNodeAllocatable: [],
     failCgroupV1: false,

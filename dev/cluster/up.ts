@@ -59,7 +59,12 @@ async function bareMachine(paths: ClusterPaths, existing: ClusterRecord | undefi
   if (packages.length > 0) await step(`installing ${packages.join(', ')}`, () => installPackages(packages));
   if (existsSync(paths.root))
     await step('removing what is left of an earlier run', () => removeCluster(paths));
-  return startBareMachine(paths, programs);
+  try {
+    return await startBareMachine(paths, programs);
+  } catch (error) {
+    report(`The logs are in ${paths.logs}; the next cluster-up, or cluster-down, removes what was started.`);
+    throw error;
+  }
 }
 
 async function kind(paths: ClusterPaths, existing: ClusterRecord | undefined): Promise<ClusterRecord> {
