@@ -1,0 +1,172 @@
+/**
+ * The demo: a real Kubernetes cluster, a real PostgreSQL, a shop under load, and one SchemaChange from apply
+ * to Completed. Writes build/demo-report.json; exit code 0 only if not one request failed, not one row differs
+ * and nothing is left over. Ends by itself, also on Ctrl-C, and leaves nothing running unless told to.
+ */
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { cacheDirectory } from '../dev/cluster/cache.ts';
+import { withLock } from '../dev/cluster/lock.ts';
+import { formatElapsed, report, step } from '../dev/cluster/progress.ts';
+import { checkChange, checkDatabase, checkKills, checkLoad, checkWorkloads } from './checks.ts';
+import { diagnose } from './diagnosis.ts';
+import { followChange } from './follow-change.ts';
+import { LoadProcess } from './load-process.ts';
+import { after } from './load/report.ts';
+import { OperatorKiller } from './operator-killer.ts';
+import { parseOptions, type Options } from './options.ts';
+import { changeName, operatorNamespace, operatorSelector, reportPath, shopNamespace } from './places.ts';
+import { demoReport, reportLines, writeReport } from './report.ts';
+import { demoChange } from './stages/change.ts';
+import { bringUpCluster, type DemoCluster } from './stages/cluster.ts';
+import { startDatabase } from './stages/database.ts';
+import { loadOperatorImage, loadShopImages } from './stages/images.ts';
+import { installOperator } from './stages/operator.ts';
+import { readService, shopUrl, startShop } from './stages/shop.ts';
+import { clearCluster, tearDown } from './teardown.ts';
+
+/** Load on the shop before anything changes: what the time of a request is compared with. */
+const beforeMs = 15_000;
+/** Load on the shop after Completed: what breaks late is seen too. */
+const afterMs = 5_000;
+/** The load's own end, should everything else fail. */
+const loadMarginMs = 120_000;
+
+const title = (text: string): void => report(`\n${text}`);
+
+interface Stage {
+  readonly cluster: DemoCluster;
+  readonly databaseUri: string;
+}
+
+async function setUp(options: Options, signal: AbortSignal): Promise<Stage> {
+  title('Cluster');
+  const cluster = await bringUpCluster(signal);
+  await clearCluster(cluster);
+  title('Images');
+  await loadShopImages();
+  signal.throwIfAborted();
+  await loadOperatorImage(signal);
+  title('Database');
+  const databaseUri = await startDatabase(cluster.hostAddress, options.rows);
+  signal.throwIfAborted();
+  title('Segue and the shop');
+  await installOperator(cluster, signal);
+  await startShop(cluster, databaseUri);
+  return { cluster, databaseUri };
+}
+
+/** Puts load on the shop, makes the change, and looks at what it left. */
+async function perform(
+  { cluster, databaseUri }: Stage,
+  options: Options,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const url = await shopUrl(cluster, signal);
+  const serviceBefore = await readService(cluster);
+  title(`The change, under ${options.rate} requests per second, half of them over new connections`);
+  const ended = new AbortController();
+  const killer = new OperatorKiller(
+    cluster.kubectl,
+    { namespace: operatorNamespace, selector: operatorSelector },
+    AbortSignal.any([signal, ended.signal]),
+  );
+  await using load = new LoadProcess({
+    url,
+    rate: options.rate,
+    rows: options.rows,
+    limitMs: beforeMs + options.changeTimeoutMs + afterMs + loadMarginMs,
+    databaseUrl: databaseUri,
+  });
+  const following = options.killOperator ? killer.follow() : undefined;
+  try {
+    await step('before the change', () => delay(beforeMs, undefined, { signal }));
+    report(`  $ kubectl apply -f examples/${changeName}.yaml`);
+    await cluster.kubectl.apply(await demoChange());
+    const { change, phases } = await followChange(cluster.kubectl, load, {
+      namespace: shopNamespace,
+      name: changeName,
+      timeoutMs: options.changeTimeoutMs,
+      onPhase: (phase) => (options.killOperator ? killer.enter(phase) : undefined),
+    });
+    load.enter(after);
+    await delay(afterMs, undefined, { signal });
+    const loadReport = await step('comparing every row with what was written', () => load.finish());
+    const checks = [
+      ...checkLoad(loadReport),
+      ...checkChange(change),
+      ...(await checkDatabase(databaseUri)),
+      ...(await checkWorkloads(cluster, serviceBefore)),
+      ...(options.killOperator ? checkKills(killer.kills) : []),
+    ];
+    const outcome = demoReport({ load: loadReport, change, phases, checks, kills: killer.kills });
+    await writeReport(reportPath, outcome);
+    title('Result');
+    for (const line of reportLines(outcome)) report(line);
+    return outcome.passed;
+  } finally {
+    ended.abort();
+    await following;
+  }
+}
+
+const toTry = (cluster: DemoCluster, url: string): string => `
+Everything is left running. To try:
+  export KUBECONFIG=${cluster.kubeconfig} PATH=$PATH:${join(cluster.programs.kubectl, '..')}
+  kubectl get schange,deployments,pods --namespace ${shopNamespace}
+  kubectl describe schange ${changeName} --namespace ${shopNamespace}
+  kubectl logs --namespace ${operatorNamespace} --selector ${operatorSelector} --tail 20
+  curl -i ${url}/customers/1
+  node demo/load.ts --url ${url} --seconds 30    # some load, while you change things
+make demo-down ends it.`;
+
+async function demo(options: Options, signal: AbortSignal): Promise<boolean> {
+  let stage: Stage | undefined;
+  let passed = false;
+  try {
+    stage = await setUp(options, signal);
+    passed = await perform(stage, options, signal);
+    if (!passed) await diagnose(stage.cluster.kubectl.detached());
+  } catch (error) {
+    report(`\n${error instanceof Error ? error.message : String(error)}`);
+    if (stage !== undefined && !signal.aborted) await diagnose(stage.cluster.kubectl.detached());
+  }
+  if (options.keep && stage !== undefined && !signal.aborted) {
+    report(toTry(stage.cluster, await shopUrl(stage.cluster, signal)));
+    return passed;
+  }
+  title('Ending everything that was started');
+  await tearDown();
+  return passed;
+}
+
+const options = parseOptions(process.argv.slice(2));
+const stop = new AbortController();
+const deadline = setTimeout(
+  () => stop.abort(new Error(`not done within ${formatElapsed(options.deadlineMs)}: given up`)),
+  options.deadlineMs,
+);
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(name, () => {
+    if (!stop.signal.aborted) report(`\n${name}: ending everything that was started`);
+    stop.abort(new Error(`ended by ${name}`));
+  });
+}
+
+const started = performance.now();
+try {
+  const passed = await withLock(
+    join(cacheDirectory(), 'demo.lock'),
+    () => demo(options, stop.signal),
+    (pid) => report(`Waiting for process ${pid}, which runs the demo`),
+  );
+  report(
+    `\n${passed ? 'The demo passed' : 'The demo FAILED'} (${formatElapsed(performance.now() - started)})`,
+  );
+  process.exitCode = passed ? 0 : 1;
+} catch (error) {
+  report(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+} finally {
+  clearTimeout(deadline);
+}
