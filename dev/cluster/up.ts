@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bareMachineHealth, startBareMachine } from './bare-machine-up.ts';
 import {
@@ -27,8 +28,9 @@ const usage = `Brings up a local Kubernetes cluster and prints the KUBECONFIG to
 
 /** Uses the cluster that $KUBECONFIG names: only ever when told so. */
 async function useKubeconfig(paths: ClusterPaths): Promise<ClusterRecord> {
-  const kubeconfig = process.env['KUBECONFIG'] ?? '';
-  if (kubeconfig === '' || !existsSync(kubeconfig)) {
+  const given = process.env['KUBECONFIG'] ?? '';
+  const kubeconfig = resolve(given);
+  if (given === '' || !existsSync(kubeconfig)) {
     throw new Error('--use-kubeconfig needs KUBECONFIG to be the path of a kubeconfig file');
   }
   const { kubectl } = await ensurePrograms(['kubectl', 'helm']);
@@ -74,14 +76,30 @@ async function kind(paths: ClusterPaths, existing: ClusterRecord | undefined): P
   return startKind(paths);
 }
 
+/**
+ * Without a word about it, a cluster that is up stays what it is; one of the user's is used only as long as
+ * each call says so.
+ */
+async function chooseDriver(
+  existing: ClusterRecord | undefined,
+  wanted: Driver | undefined,
+): Promise<Driver> {
+  if (wanted !== undefined) return wanted;
+  if (existing !== undefined && existing.driver !== 'kubeconfig') return existing.driver;
+  return (await dockerAnswers()) ? 'kind' : 'bare-machine';
+}
+
 async function bringUp(paths: ClusterPaths, wanted: Driver | undefined): Promise<ClusterRecord> {
   const existing = readRecord(paths);
-  // Without a word about it, a cluster that is up stays what it is.
-  const driver =
-    wanted ??
-    (existing?.driver === 'kubeconfig' ? undefined : existing?.driver) ??
-    ((await dockerAnswers()) ? 'kind' : 'bare-machine');
-  if (existing !== undefined && existing.driver !== driver) await removeCluster(paths);
+  const driver = await chooseDriver(existing, wanted);
+  if (existing !== undefined && existing.driver !== driver) {
+    if (existing.driver !== 'kubeconfig') {
+      throw new Error(
+        `the cluster "${paths.name}" is a ${existing.driver} cluster, not ${driver}: \`make cluster-down\` ends it`,
+      );
+    }
+    await removeCluster(paths);
+  }
   switch (driver) {
     case 'kubeconfig':
       return useKubeconfig(paths);
