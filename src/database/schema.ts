@@ -33,10 +33,16 @@ interface Installed {
   readonly breaking: number;
 }
 
-/** What is installed: undefined if nothing is. A schema of that name without our version table is somebody else's. */
+/**
+ * What is installed: undefined if nothing is. A schema of that name without our version table is somebody else's.
+ * The catalog is queried, not to_regclass asked: that one answers from a cache, which still says "no such schema"
+ * after a wait for whoever was making it.
+ */
 export const installedSchema = async (session: Session): Promise<Installed | 'foreign' | undefined> => {
   const found = await session.one<{ schema: boolean; version: boolean }>(
-    sql`SELECT to_regnamespace('segue') IS NOT NULL AS schema, to_regclass('segue.version') IS NOT NULL AS version`,
+    sql`SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'segue') AS schema,
+      EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'segue' AND c.relname = 'version') AS version`,
   );
   if (found.version) return session.one<Installed>(sql`SELECT version, breaking FROM segue.version`);
   return found.schema ? 'foreign' : undefined;

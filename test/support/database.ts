@@ -17,6 +17,8 @@ export interface TestDatabase {
   script(text: string): Promise<void>;
   /** A session of its own, closed with the database. */
   connect(applicationName?: string): Promise<pg.Client>;
+  /** A replication session that asks for nothing: listed in pg_stat_replication as a standby is. */
+  replicate(): Promise<pg.Client>;
   close(): Promise<void>;
 }
 
@@ -87,6 +89,14 @@ export const startServer = async (settings: PostgresOptions['settings'] = {}): P
         await own.query(text);
       },
       connect,
+      replicate: async () => {
+        const options = { connectionString: uri, application_name: 'standby', replication: 'database' };
+        const client = new pg.Client(options);
+        client.on('error', () => undefined);
+        await client.connect();
+        clients.push(client);
+        return client;
+      },
       close: async () => {
         await Promise.all(clients.map((client) => client.end().catch(() => undefined)));
         const last = await connected(postgres.uri, 'test');
