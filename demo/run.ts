@@ -3,7 +3,7 @@
  * to Completed. Writes build/demo-report.json; exit code 0 only if not one request failed, not one row differs
  * and nothing is left over. Ends by itself, also on Ctrl-C, and leaves nothing running unless told to.
  */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cacheDirectory } from '../dev/cluster/cache.ts';
 import { withLock } from '../dev/cluster/lock.ts';
@@ -34,15 +34,11 @@ const loadMarginMs = 120_000;
 
 const title = (text: string): void => report(`\n${text}`);
 
-interface Stage {
-  readonly cluster: DemoCluster;
-  readonly databaseUri: string;
-}
-
-async function setUp(options: Options, signal: AbortSignal): Promise<Stage> {
-  title('Cluster');
-  const cluster = await bringUpCluster(signal);
-  await clearCluster(cluster);
+/**
+ * Everything that has to be there before the change.
+ * @returns the URI of the shop's database
+ */
+async function setUp(cluster: DemoCluster, options: Options, signal: AbortSignal): Promise<string> {
   title('Images');
   await loadShopImages();
   signal.throwIfAborted();
@@ -53,12 +49,13 @@ async function setUp(options: Options, signal: AbortSignal): Promise<Stage> {
   title('Segue and the shop');
   await installOperator(cluster, signal);
   await startShop(cluster, databaseUri);
-  return { cluster, databaseUri };
+  return databaseUri;
 }
 
 /** Puts load on the shop, makes the change, and looks at what it left. */
 async function perform(
-  { cluster, databaseUri }: Stage,
+  cluster: DemoCluster,
+  databaseUri: string,
   options: Options,
   signal: AbortSignal,
 ): Promise<boolean> {
@@ -110,29 +107,33 @@ async function perform(
   }
 }
 
-const toTry = (cluster: DemoCluster, url: string): string => `
+const toTry = ({ kubeconfig, programs }: DemoCluster): string => `
 Everything is left running. To try:
-  export KUBECONFIG=${cluster.kubeconfig} PATH=$PATH:${join(cluster.programs.kubectl, '..')}
+  export KUBECONFIG=${kubeconfig} PATH=${dirname(programs.kubectl)}:$PATH
   kubectl get schange,deployments,pods --namespace ${shopNamespace}
   kubectl describe schange ${changeName} --namespace ${shopNamespace}
   kubectl logs --namespace ${operatorNamespace} --selector ${operatorSelector} --tail 20
-  curl -i ${url}/customers/1
-  node demo/load.ts --url ${url} --seconds 30    # some load, while you change things
+  shop=http://$(kubectl get service shop --namespace ${shopNamespace} --output jsonpath={.spec.clusterIP})
+  curl -i $shop/customers/1
+  node demo/load.ts --url $shop --seconds 30    # some load, while you change things
 make demo-down ends it.`;
 
 async function demo(options: Options, signal: AbortSignal): Promise<boolean> {
-  let stage: Stage | undefined;
+  let cluster: DemoCluster | undefined;
   let passed = false;
   try {
-    stage = await setUp(options, signal);
-    passed = await perform(stage, options, signal);
-    if (!passed) await diagnose(stage.cluster.kubectl.detached());
+    title('Cluster');
+    cluster = await bringUpCluster(signal);
+    await clearCluster(cluster);
+    const databaseUri = await setUp(cluster, options, signal);
+    passed = await perform(cluster, databaseUri, options, signal);
+    if (!passed) await diagnose(cluster.kubectl.detached());
   } catch (error) {
     report(`\n${error instanceof Error ? error.message : String(error)}`);
-    if (stage !== undefined && !signal.aborted) await diagnose(stage.cluster.kubectl.detached());
+    if (cluster !== undefined && !signal.aborted) await diagnose(cluster.kubectl.detached());
   }
-  if (options.keep && stage !== undefined && !signal.aborted) {
-    report(toTry(stage.cluster, await shopUrl(stage.cluster, signal)));
+  if (options.keep && cluster !== undefined && !signal.aborted) {
+    report(toTry(cluster));
     return passed;
   }
   title('Ending everything that was started');
