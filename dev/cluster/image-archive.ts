@@ -25,13 +25,13 @@ export interface ImageSpec {
   readonly files: readonly ImageFile[];
   readonly entrypoint: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Numeric, so that `runAsNonRoot` can be checked; default {@link nonRootUser}. */
+  /** Numeric, so that `runAsNonRoot` can be checked; default 65532. */
   readonly user?: string;
   readonly workingDirectory?: string;
 }
 
 /** The user that images without a shell conventionally run as. */
-export const nonRootUser = '65532:65532';
+const nonRootUser = '65532:65532';
 
 const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 

@@ -7,7 +7,7 @@ import { ensurePrograms } from './toolchain.ts';
 const createTimeoutMs = 15 * 60_000;
 
 /** The installed kind, else one built from the version that is pinned here. */
-export async function kindProgram(): Promise<string> {
+async function kindProgram(): Promise<string> {
   const installed = await run('kind', ['version']);
   // The npm registry has an unrelated program of the same name; the real one says `kind v0.…`.
   if (installed.code === 0 && installed.stdout.startsWith('kind v')) return 'kind';

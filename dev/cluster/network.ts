@@ -4,7 +4,7 @@ import { run, runOrThrow } from './command.ts';
 import { serviceRange } from './control-plane.ts';
 
 /** The pods' network: a bridge of this machine, on which the machine itself has the first address. */
-export const bridge = 'segue0';
+const bridge = 'segue0';
 export const podRange = '10.244.0.0/24';
 export const nodeAddress = '10.244.0.1';
 const firstPodAddress = '10.244.0.10';

@@ -6,7 +6,7 @@ import { nodeAddress, podRange } from './network.ts';
 import { networkPluginDirectory } from './prerequisites.ts';
 
 export const nodeName = 'segue-node';
-export const kubeletPort = 10_250;
+const kubeletPort = 10_250;
 export const dnsServiceAddress = '10.96.0.10';
 export const clusterDomain = 'cluster.local';
 export const pauseImage = 'localhost/segue/pause:1';

@@ -10,7 +10,7 @@ const [firstPort, endPort] = [20_000, 30_000] as const;
 const attempts = 200;
 
 /** Whether nobody listens on the port of the address. */
-export async function isPortFree(port: number, address = '127.0.0.1'): Promise<boolean> {
+async function isPortFree(port: number, address = '127.0.0.1'): Promise<boolean> {
   const server = createServer();
   try {
     server.listen(port, address);

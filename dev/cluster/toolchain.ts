@@ -80,11 +80,6 @@ function plan(program: Program): Build {
   };
 }
 
-/** Where the program is, or will be once it is built. */
-export function programPath(program: Program): string {
-  return plan(program).path;
-}
-
 /** Why the programs can't be built here, with the way out; undefined where they can, or are built already. */
 export async function goProblem(programs: readonly Program[]): Promise<string | undefined> {
   const missing = programs.map(plan).filter((build) => !existsSync(build.path));

@@ -59,7 +59,7 @@ spec: { clusterIP: 10.96.77.7, selector: { app: echo }, ports: [{ port: 80, targ
 `;
 
 /**
- * The cluster runs in a network of its own, so that the one that people use on this machine is not touched.
+ * The cluster runs in a network and with mounts of its own, so that the one that people use on this machine is not touched.
  */
 (isPossible ? describe : describe.skip)('a cluster on a bare machine (needs Linux and root)', () => {
   let directory: string;
@@ -94,7 +94,7 @@ spec: { clusterIP: 10.96.77.7, selector: { app: echo }, ports: [{ port: 80, targ
       inside('cat', ['/proc/mounts']),
       inside('sh', ['-c', 'grep -H . /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/panic']),
       run('sh', ['-c', `ps -eo stat=,args= | grep '^[^Z].*${name}/' | grep -v grep`]),
-      run('sh', ['-c', `ls -d ${runtime}`]),
+      inside('sh', ['-c', `ls -d ${runtime} /run/containerd /var/lib/kubelet /var/lib/cni /var/log/pods`]),
     ]);
     return commands
       .flatMap(({ stdout }) => stdout.split('\n'))
@@ -107,7 +107,16 @@ spec: { clusterIP: 10.96.77.7, selector: { app: echo }, ports: [{ port: 80, targ
     if (packages.length > 0) await installPackages(packages);
     directory = mkdtempSync(join(tmpdir(), 'segue-test-'));
     symlinkSync(join(cacheDirectory(), 'toolchain'), join(directory, 'toolchain'));
-    const script = 'ip link set lo up && echo ready && exec sleep 1800';
+    // Mounts of the other cluster, copied with the namespace, would keep its ended pods' networks alive.
+    // Its own /run and /var as well: down removes there what was new, and that may be the other's by then.
+    const script = `set -e
+      ip link set lo up
+      for point in $(awk '$2 ~ "^/run/segue-|/clusters/" { print $2 }' /proc/mounts); do umount --lazy "$point"; done
+      mount -t tmpfs tmpfs /run
+      mkdir /run/upper /run/work
+      mount -t overlay overlay -o lowerdir=/var,upperdir=/run/upper,workdir=/run/work /var
+      echo ready
+      exec sleep 1800`;
     const namespaces = ['unshare', '--net', '--mount', '--propagation', 'private'];
     machine = spawn('setpriv', ['--pdeathsig', 'KILL', ...namespaces, 'sh', '-c', script], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -187,7 +196,7 @@ spec: { clusterIP: 10.96.77.7, selector: { app: echo }, ports: [{ port: 80, targ
       const wait = 'wait --for=condition=Ready pod/sleeper --timeout=60s';
       expect(await kubectl(wait.split(' '))).toMatchObject({ code: 0 });
       const tasks = `${runtime}/containerd/io.containerd.runtime.v2.task/k8s.io`;
-      const containers = readdirSync(tasks);
+      const containers = (await inside('ls', [tasks])).stdout.trim().split('\n');
       expect(containers).toHaveLength(2);
       expect(await traces()).not.toEqual(before);
 
