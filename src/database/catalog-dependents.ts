@@ -35,11 +35,15 @@ SELECT DISTINCT "column", kind, name FROM (
   FROM dep JOIN pg_class i ON dep.classid = 'pg_class'::regclass AND i.oid = dep.objid
   WHERE i.oid <> dep.attrelid AND NOT (i.relkind IN ('i', 'I') AND i.relispartition)
   UNION ALL
-  -- What a table's column has of its own table: a partition key hangs on the table, a generated column on itself.
-  SELECT dep."column", CASE WHEN dep.objsubid = 0 THEN 'partition key' ELSE 'generated column' END,
-    coalesce(g.attname, t.relname)::text
-  FROM dep JOIN pg_class t ON dep.classid = 'pg_class'::regclass AND t.oid = dep.objid AND t.oid = dep.attrelid
-    LEFT JOIN pg_attribute g ON g.attrelid = t.oid AND g.attnum = dep.objsubid AND g.attnum > 0
+  SELECT dep."column", 'generated column', g.attname::text
+  FROM dep JOIN pg_attribute g ON dep.classid = 'pg_class'::regclass AND dep.objid = dep.attrelid
+    AND g.attrelid = dep.objid AND g.attnum = dep.objsubid
+  WHERE dep.objsubid > 0
+  UNION ALL
+  -- The other way round: the column can't go without its table, and so can't go at all.
+  SELECT part."column", 'partition key', d.refobjid::regclass::text
+  FROM part JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = part.attrelid AND d.objsubid = part.attnum
+    AND d.refclassid = 'pg_class'::regclass AND d.refobjid = part.attrelid AND d.refobjsubid = 0 AND d.deptype = 'i'
   UNION ALL
   SELECT dep."column", CASE WHEN r.ev_class IN (SELECT oid FROM tree) THEN 'rule' ELSE 'view' END,
     CASE WHEN r.ev_class IN (SELECT oid FROM tree) THEN r.rulename::text ELSE r.ev_class::regclass::text END
