@@ -34,15 +34,18 @@ const loadMarginMs = 120_000;
 
 const title = (text: string): void => report(`\n${text}`);
 
-/**
- * Everything that has to be there before the change.
- * @returns the URI of the shop's database
- */
-async function setUp(cluster: DemoCluster, options: Options, signal: AbortSignal): Promise<string> {
+async function loadImages(signal: AbortSignal): Promise<void> {
   title('Images');
   await loadShopImages();
   signal.throwIfAborted();
   await loadOperatorImage(signal);
+}
+
+/**
+ * Everything that has to run before the change.
+ * @returns the URI of the shop's database
+ */
+async function setUp(cluster: DemoCluster, options: Options, signal: AbortSignal): Promise<string> {
   title('Database');
   const databaseUri = await startDatabase(cluster.hostAddress, options.rows);
   signal.throwIfAborted();
@@ -123,8 +126,10 @@ async function demo(options: Options, signal: AbortSignal): Promise<boolean> {
   let passed = false;
   try {
     title('Cluster');
-    cluster = await bringUpCluster(signal);
-    await clearCluster(cluster);
+    const fresh = await bringUpCluster(signal);
+    await clearCluster(fresh);
+    await loadImages(signal);
+    cluster = fresh;
     const databaseUri = await setUp(cluster, options, signal);
     passed = await perform(cluster, databaseUri, options, signal);
     if (!passed) await diagnose(cluster.kubectl.detached());

@@ -43,10 +43,16 @@ export async function loadShopImages(): Promise<void> {
 
 /** Builds the operator as `make operator-image` does and puts it on the cluster's node, as `segue:dev`. */
 export async function loadOperatorImage(signal: AbortSignal): Promise<void> {
-  await step('image segue:dev', () =>
-    runChild('make', ['--silent', '--directory', root, 'operator-image'], {
+  await step('image segue:dev', async () => {
+    await runChild('npm', ['run', '--silent', 'bundle', '--prefix', root], {
       signal,
       timeoutMs: bundleTimeoutMs,
-    }),
-  );
+    });
+    const bundle = { kind: 'copy', from: join(buildDirectory, 'segue.mjs'), to: '/app/segue.mjs' } as const;
+    await loadImage({
+      name: 'segue:dev',
+      files: [...(await nodeRuntimeFiles()), bundle],
+      entrypoint: [nodePath, '--enable-source-maps', bundle.to],
+    });
+  });
 }
