@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { runChild, startChild } from './child.ts';
 
-export interface ObjectMeta {
+interface ObjectMeta {
   readonly name: string;
   readonly uid: string;
   readonly resourceVersion: string;

@@ -4,7 +4,7 @@ import type { LoadProgress } from './load/report.ts';
 const phaseWidth = 12;
 
 /** `old 3, new-only 2`: pods by what their code can do, over all workloads. */
-export function podsByCode(change: SchemaChange): string {
+function podsByCode(change: SchemaChange): string {
   const counts = new Map<string, number>();
   for (const rollout of change.status?.rollouts ?? []) {
     for (const [code, pods] of Object.entries(rollout.podsByCode ?? {})) {
