@@ -61,7 +61,8 @@ const accountNamed = async (name: string): Promise<User | undefined> => {
   return uid === undefined || gid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) };
 };
 
-const serverUser = async (): Promise<User | undefined> => {
+/** Whom the server runs as; undefined where that is the caller. */
+export const serverUser = async (): Promise<User | undefined> => {
   if (process.getuid?.() !== 0) return undefined;
   const user = (await accountNamed('postgres')) ?? (await accountNamed('nobody'));
   if (!user)

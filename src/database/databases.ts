@@ -56,13 +56,15 @@ export class Database {
   readonly label: string;
   readonly #address: Address;
   #pool: pg.Pool;
-  #tls: 'tried' | 'settled';
+  // Settles once it is known whether the server does TLS, so that one caller finds out for all: a pool that is
+  // replaced while others wait in it would leave them waiting.
+  #settled: Promise<void> | undefined;
   #lastUse = Date.now();
 
   constructor(uri: string) {
     this.#address = parseAddress(uri);
     this.label = this.#address.label;
-    this.#tls = this.#address.prefersTls ? 'tried' : 'settled';
+    this.#settled = this.#address.prefersTls ? undefined : Promise.resolve();
     this.#pool = this.#makePool(this.#address.prefersTls ? 'sslmode=prefer&' : '');
   }
 
@@ -119,23 +121,29 @@ export class Database {
     return pool;
   }
 
+  /** Falls back to no TLS where the URI leaves it open and the server has none, as libpq does. */
+  async #settle(): Promise<void> {
+    try {
+      (await this.#pool.connect()).release();
+    } catch (error) {
+      const wrapped = databaseError(error);
+      if (wrapped.message !== 'The server does not support SSL connections') {
+        this.#settled = undefined;
+        throw wrapped;
+      }
+      if (this.#pool.ending) throw wrapped;
+      await this.#pool.end();
+      this.#pool = this.#makePool('sslmode=disable&');
+    }
+  }
+
   async #connect(): Promise<pg.PoolClient> {
     this.#lastUse = Date.now();
-    const pool = this.#pool;
+    await (this.#settled ??= this.#settle());
     try {
-      const client = await pool.connect();
-      this.#tls = 'settled';
-      return client;
+      return await this.#pool.connect();
     } catch (error) {
-      const refused =
-        error instanceof Error && error.message === 'The server does not support SSL connections';
-      if (this.#tls === 'settled' || !refused) throw databaseError(error);
-      // Several may arrive here at once; the first replaces the pool.
-      if (pool === this.#pool) {
-        this.#pool = this.#makePool('sslmode=disable&');
-        void pool.end();
-      }
-      return this.#connect();
+      throw databaseError(error);
     }
   }
 

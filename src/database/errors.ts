@@ -52,6 +52,7 @@ const kinds: Readonly<Record<string, ErrorKind>> = {
   ETIMEDOUT: 'unreachable',
   EHOSTUNREACH: 'unreachable',
   ENETUNREACH: 'unreachable',
+  ERR_STREAM: 'unreachable', // written to a connection that has just broken
 };
 
 // Errors that pg raises itself, without a code.
@@ -117,6 +118,7 @@ interface RawError {
   readonly table?: unknown;
   readonly position?: unknown;
   readonly hint?: unknown;
+  readonly errors?: readonly unknown[];
 }
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
@@ -168,14 +170,16 @@ export const isRowFault = (error: unknown): error is DatabaseError =>
   error instanceof DatabaseError &&
   (error.kind === 'conversion' || /^(?:21|38|39|54|P0)/.test(error.code ?? ''));
 
-/** Wraps what pg threw; errors of ours pass through. */
+const isRaw = (error: unknown): error is RawError =>
+  typeof error === 'object' && error !== null && typeof (error as RawError).message === 'string';
+
+/** Wraps what pg or the network threw; errors of ours pass through. */
 export const databaseError = (error: unknown): Error => {
   if (error instanceof DatabaseError || error instanceof FencedError) return error;
-  if (!(error instanceof Error)) return new DatabaseError({ message: 'an unknown error' });
-  // An AggregateError (every address refused) has no message of its own.
-  if (error instanceof AggregateError && error.errors[0] instanceof Error)
-    return databaseError(error.errors[0]);
-  return new DatabaseError(error);
+  if (!isRaw(error)) return new DatabaseError({ message: 'an unknown error' });
+  // Node's error for "every address refused" has the reasons inside and no message of its own.
+  const [first]: readonly unknown[] = error.errors ?? [];
+  return first === undefined ? new DatabaseError(error) : databaseError(first);
 };
 
 /** A sentence without row values, statement text or password. */
