@@ -30,7 +30,7 @@ const check = (name: string, ok: boolean, found: unknown): Check => ({
 
 /** What the load saw. */
 export function checkLoad(load: LoadReport): readonly Check[] {
-  const { requests, failedRequests, staleAnswers, comparison, answersByVersion } = load;
+  const { requests, failedRequests, staleAnswers, comparison, comparisonError, answersByVersion } = load;
   return [
     check('no request failed', failedRequests === 0, `${failedRequests} of ${requests}`),
     check(`there were at least ${minRequests} requests`, requests >= minRequests, String(requests)),
@@ -39,7 +39,7 @@ export function checkLoad(load: LoadReport): readonly Check[] {
       'every row holds what was last acknowledged',
       comparison?.mismatches === 0,
       comparison === undefined
-        ? 'not compared'
+        ? (comparisonError ?? 'not compared')
         : `${comparison.mismatches} of ${comparison.rows} differ ${comparison.sampleIds.join(' ')}`,
     ),
     check(

@@ -40,8 +40,9 @@ const isTrue = (change: SchemaChange, type: string): boolean =>
   );
 
 /**
- * Shows the change live until it has ended, and gives the approval for Drop when it is asked for.
- * @throws if it has not ended within the time given; the message says where it stands
+ * Shows the change live until it has ended or the time given is over, and gives the approval for Drop when it
+ * is asked for. Whether it ended well is for the caller to judge from what it returns.
+ * @throws if the resource was never seen
  */
 export async function followChange(
   kubectl: Kubectl,
@@ -53,6 +54,7 @@ export async function followChange(
   const elapsed = (): string => formatElapsed(performance.now() - started).padStart(8);
   const stop = AbortSignal.timeout(following.timeoutMs);
   const entered: { readonly phase: StatusPhase; readonly atMs: number }[] = [];
+  let seen: SchemaChange | undefined;
   let [latest, shown, shownAt, approved] = ['', '', 0, false];
   const show = (line: string): void => {
     report(`  ${elapsed()}  ${line}`);
@@ -75,6 +77,7 @@ export async function followChange(
   const path = `/apis/segue.dev/v1alpha1/namespaces/${namespace}/schemachanges?fieldSelector=metadata.name=${name}`;
   try {
     for await (const change of kubectl.watch<SchemaChange & KubernetesObject>(path, stop)) {
+      seen = change;
       const phase = change.status?.phase ?? 'Pending';
       latest = changeLine(change);
       if (entered.at(-1)?.phase !== phase) {
@@ -86,6 +89,7 @@ export async function followChange(
       if (ends.includes(phase)) return { change, phases: phaseTimes(entered) };
       if (!approved && isTrue(change, 'AwaitingApproval')) {
         approved = true;
+        showLatest();
         show(`$ kubectl annotate schange ${name} segue.dev/approve=Drop`);
         await kubectl.run([
           'annotate',
@@ -101,9 +105,9 @@ export async function followChange(
     finished.abort();
     await heartbeat;
   }
-  throw new Error(
-    `the change has not ended within ${formatElapsed(following.timeoutMs)}; last seen: ${latest || 'nothing at all'}`,
-  );
+  if (seen === undefined) throw new Error(`no SchemaChange ${namespace}/${name} was seen`);
+  show(`not ended within ${formatElapsed(following.timeoutMs)}`);
+  return { change: seen, phases: phaseTimes(entered) };
 }
 
 function phaseTimes(

@@ -73,9 +73,12 @@ async function run(): Promise<LoadReport> {
   clearTimeout(limit);
   clearInterval(progress);
   const database = process.env['DATABASE_URL'];
-  const comparison =
-    database === undefined ? undefined : await compareWithDatabase(database, rows, expectations);
-  return record.report(comparison);
+  if (database === undefined) return record.report();
+  try {
+    return record.report({ comparison: await compareWithDatabase(database, rows, expectations) });
+  } catch (error) {
+    return record.report({ comparisonError: error instanceof Error ? error.message : String(error) });
+  }
 }
 
 process.on('message', (message: ToLoad) => {
@@ -91,5 +94,5 @@ const report = await run();
 await tell({ kind: 'report', report });
 if (process.send === undefined) console.log(JSON.stringify(report, undefined, 2));
 const wrong = report.failedRequests + report.staleAnswers + (report.comparison?.mismatches ?? 0);
-process.exitCode = wrong === 0 ? 0 : 1;
+process.exitCode = wrong === 0 && report.comparisonError === undefined ? 0 : 1;
 if (process.connected) process.disconnect?.();

@@ -4,35 +4,20 @@
  * and nothing is left over. Ends by itself, also on Ctrl-C, and leaves nothing running unless told to.
  */
 import { dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { cacheDirectory } from '../dev/cluster/cache.ts';
 import { withLock } from '../dev/cluster/lock.ts';
-import { formatElapsed, report, step } from '../dev/cluster/progress.ts';
-import { checkChange, checkDatabase, checkKills, checkLoad, checkWorkloads } from './checks.ts';
+import { formatElapsed, report } from '../dev/cluster/progress.ts';
+import { changeUnderLoad } from './change-under-load.ts';
 import { diagnose } from './diagnosis.ts';
-import { followChange } from './follow-change.ts';
-import { LoadProcess } from './load-process.ts';
-import { after } from './load/report.ts';
-import { OperatorKiller } from './operator-killer.ts';
+import { title } from './heading.ts';
 import { parseOptions, type Options } from './options.ts';
-import { changeName, operatorNamespace, operatorSelector, reportPath, shopNamespace } from './places.ts';
-import { demoReport, reportLines, writeReport } from './report.ts';
-import { demoChange } from './stages/change.ts';
+import { changeName, operatorNamespace, operatorSelector, shopNamespace } from './places.ts';
 import { bringUpCluster, type DemoCluster } from './stages/cluster.ts';
 import { startDatabase } from './stages/database.ts';
 import { loadOperatorImage, loadShopImages } from './stages/images.ts';
 import { installOperator } from './stages/operator.ts';
-import { readService, shopUrl, startShop } from './stages/shop.ts';
+import { startShop } from './stages/shop.ts';
 import { clearCluster, tearDown } from './teardown.ts';
-
-/** Load on the shop before anything changes: what the time of a request is compared with. */
-const beforeMs = 15_000;
-/** Load on the shop after Completed: what breaks late is seen too. */
-const afterMs = 5_000;
-/** The load's own end, should everything else fail. */
-const loadMarginMs = 120_000;
-
-const title = (text: string): void => report(`\n${text}`);
 
 async function loadImages(signal: AbortSignal): Promise<void> {
   title('Images');
@@ -53,61 +38,6 @@ async function setUp(cluster: DemoCluster, options: Options, signal: AbortSignal
   await installOperator(cluster, signal);
   await startShop(cluster, databaseUri);
   return databaseUri;
-}
-
-/** Puts load on the shop, makes the change, and looks at what it left. */
-async function perform(
-  cluster: DemoCluster,
-  databaseUri: string,
-  options: Options,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const url = await shopUrl(cluster, signal);
-  const serviceBefore = await readService(cluster);
-  title(`The change, under ${options.rate} requests per second, half of them over new connections`);
-  const ended = new AbortController();
-  const killer = new OperatorKiller(
-    cluster.kubectl,
-    { namespace: operatorNamespace, selector: operatorSelector },
-    AbortSignal.any([signal, ended.signal]),
-  );
-  await using load = new LoadProcess({
-    url,
-    rate: options.rate,
-    rows: options.rows,
-    limitMs: beforeMs + options.changeTimeoutMs + afterMs + loadMarginMs,
-    databaseUrl: databaseUri,
-  });
-  const following = options.killOperator ? killer.follow() : undefined;
-  try {
-    await step('before the change', () => delay(beforeMs, undefined, { signal }));
-    report(`  $ kubectl apply -f examples/${changeName}.yaml`);
-    await cluster.kubectl.apply(await demoChange());
-    const { change, phases } = await followChange(cluster.kubectl, load, {
-      namespace: shopNamespace,
-      name: changeName,
-      timeoutMs: options.changeTimeoutMs,
-      onPhase: (phase) => (options.killOperator ? killer.enter(phase) : undefined),
-    });
-    load.enter(after);
-    await delay(afterMs, undefined, { signal });
-    const loadReport = await step('comparing every row with what was written', () => load.finish());
-    const checks = [
-      ...checkLoad(loadReport),
-      ...checkChange(change),
-      ...(await checkDatabase(databaseUri)),
-      ...(await checkWorkloads(cluster, serviceBefore)),
-      ...(options.killOperator ? checkKills(killer.kills) : []),
-    ];
-    const outcome = demoReport({ load: loadReport, change, phases, checks, kills: killer.kills });
-    await writeReport(reportPath, outcome);
-    title('Result');
-    for (const line of reportLines(outcome)) report(line);
-    return outcome.passed;
-  } finally {
-    ended.abort();
-    await following;
-  }
 }
 
 const toTry = ({ kubeconfig, programs }: DemoCluster): string => `
@@ -131,10 +61,11 @@ async function demo(options: Options, signal: AbortSignal): Promise<boolean> {
     await loadImages(signal);
     cluster = fresh;
     const databaseUri = await setUp(cluster, options, signal);
-    passed = await perform(cluster, databaseUri, options, signal);
+    passed = await changeUnderLoad(cluster, databaseUri, options, signal);
     if (!passed) await diagnose(cluster.kubectl.detached());
   } catch (error) {
-    report(`\n${error instanceof Error ? error.message : String(error)}`);
+    const cause: unknown = signal.aborted ? signal.reason : error;
+    report(`\n${cause instanceof Error ? cause.message : String(cause)}`);
     if (cluster !== undefined && !signal.aborted) await diagnose(cluster.kubectl.detached());
   }
   if (options.keep && cluster !== undefined && !signal.aborted) {

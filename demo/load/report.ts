@@ -41,8 +41,10 @@ export interface LoadReport extends LoadProgress {
   /** At most 50 of them each. */
   readonly failures: readonly Failure[];
   readonly staleSamples: readonly StaleAnswer[];
-  /** Undefined where the load was given no database to compare with. */
+  /** Undefined where the load was given no database to compare with, or could not. */
   readonly comparison?: Comparison;
+  /** Why it could not. */
+  readonly comparisonError?: string;
 }
 
 const sampleLimit = 50;
@@ -100,7 +102,7 @@ export class LoadRecord {
     return { ...this.#totals(), answersByVersion };
   }
 
-  report(comparison?: Comparison): LoadReport {
+  report(compared: Pick<LoadReport, 'comparison' | 'comparisonError'> = {}): LoadReport {
     const stretches = [...this.#latenciesMs];
     const during = stretches.filter(([name]) => name !== before && name !== after);
     return {
@@ -119,7 +121,7 @@ export class LoadRecord {
       },
       failures: this.#failures,
       staleSamples: this.#stale,
-      ...(comparison === undefined ? {} : { comparison }),
+      ...compared,
     };
   }
 
