@@ -13,9 +13,11 @@ export interface Options {
   readonly rows: number;
   /** Requests per second on the shop. */
   readonly rate: number;
+  /** Say how this is used, and no more. */
+  readonly help: boolean;
 }
 
-const usage = `node demo/run.ts [options]
+export const usage = `node demo/run.ts [options]
   --keep                   leave everything running at the end (make demo-up)
   --kill-operator          kill -9 the operator's process once in every phase (make demo KILL=1)
   --deadline-seconds N     give up after this time, default 3600: a first run builds Kubernetes
@@ -41,10 +43,19 @@ export function parseOptions(args: readonly string[]): Options {
       'deadline-seconds': { type: 'string', default: '3600' },
       rows: { type: 'string', default: '200000' },
       rate: { type: 'string', default: '150' },
+      'use-kubeconfig': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
     },
   });
+  if (values['use-kubeconfig']) {
+    throw new Error(
+      'the demo puts its images on a node of its own, without a registry, so it can not use a cluster of yours: ' +
+        'leave USE_KUBECONFIG out',
+    );
+  }
   const killOperator = values['kill-operator'];
   return {
+    help: values.help,
     keep: values.keep,
     killOperator,
     deadlineMs: 1000 * numberOf('deadline-seconds', values['deadline-seconds'], 60, 86_400),

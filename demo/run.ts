@@ -10,7 +10,7 @@ import { formatElapsed, report } from '../dev/cluster/progress.ts';
 import { changeUnderLoad } from './change-under-load.ts';
 import { diagnose } from './diagnosis.ts';
 import { title } from './heading.ts';
-import { parseOptions, type Options } from './options.ts';
+import { parseOptions, usage, type Options } from './options.ts';
 import { changeName, operatorNamespace, operatorSelector, shopNamespace } from './places.ts';
 import { bringUpCluster, type DemoCluster } from './stages/cluster.ts';
 import { startDatabase } from './stages/database.ts';
@@ -77,33 +77,41 @@ async function demo(options: Options, signal: AbortSignal): Promise<boolean> {
   return passed;
 }
 
-const options = parseOptions(process.argv.slice(2));
-const stop = new AbortController();
-const deadline = setTimeout(
-  () => stop.abort(new Error(`not done within ${formatElapsed(options.deadlineMs)}: given up`)),
-  options.deadlineMs,
-);
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(name, () => {
-    if (!stop.signal.aborted) report(`\n${name}: ending everything that was started`);
-    stop.abort(new Error(`ended by ${name}`));
-  });
+/** Ctrl-C and the deadline end the run; what it started is then ended in order. */
+function stopSignal(deadlineMs: number): AbortSignal {
+  const stop = new AbortController();
+  const deadline = (): void =>
+    stop.abort(new Error(`not done within ${formatElapsed(deadlineMs)}: given up`));
+  setTimeout(deadline, deadlineMs).unref();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      if (!stop.signal.aborted) report(`\n${name}: ending everything that was started`);
+      stop.abort(new Error(`ended by ${name}`));
+    });
+  }
+  return stop.signal;
 }
 
-const started = performance.now();
-try {
+async function main(): Promise<boolean> {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) {
+    console.log(usage);
+    return true;
+  }
+  const started = performance.now();
   const passed = await withLock(
     join(cacheDirectory(), 'demo.lock'),
-    () => demo(options, stop.signal),
+    () => demo(options, stopSignal(options.deadlineMs)),
     (pid) => report(`Waiting for process ${pid}, which runs the demo`),
   );
-  report(
-    `\n${passed ? 'The demo passed' : 'The demo FAILED'} (${formatElapsed(performance.now() - started)})`,
-  );
-  process.exitCode = passed ? 0 : 1;
+  const elapsed = formatElapsed(performance.now() - started);
+  report(`\n${passed ? 'The demo passed' : 'The demo FAILED'} (${elapsed})`);
+  return passed;
+}
+
+try {
+  process.exitCode = (await main()) ? 0 : 1;
 } catch (error) {
   report(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;
-} finally {
-  clearTimeout(deadline);
 }
