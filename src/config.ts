@@ -11,7 +11,7 @@ export interface Config {
   /** Who this process is, in the Lease, the database's fence and Events: the pod's name. */
   readonly identity: string;
   readonly logLevel: LogLevel;
-  /** Port of /metrics, /healthz and /readyz. */
+  /** Port of /metrics, /healthz and /readyz; 0 takes a free one, which the first log line names. */
   readonly httpPort: number;
   /** Changes that are worked on at the same time. */
   readonly workers: number;
@@ -19,11 +19,17 @@ export interface Config {
   readonly kubeconfig: string | undefined;
 }
 
-const whole = (name: string, text: string | undefined, fallback: number, max: number): number => {
+interface Range {
+  readonly fallback: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+const whole = (name: string, text: string | undefined, { fallback, min, max }: Range): number => {
   if (text === undefined || text === '') return fallback;
   const value = Number(text);
-  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-  throw new Error(`${name} is "${text}"; it must be a whole number from 1 to ${max}.`);
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new Error(`${name} is "${text}"; it must be a whole number from ${min} to ${max}.`);
 };
 
 const level = (text: string | undefined): LogLevel => {
@@ -49,7 +55,7 @@ export const readConfig = (env: NodeJS.ProcessEnv = process.env): Config =>
     leaseName: orNothing(env['SEGUE_LEASE_NAME']) ?? 'segue',
     identity: orNothing(env['SEGUE_IDENTITY']) ?? hostname(),
     logLevel: level(env['SEGUE_LOG_LEVEL']),
-    httpPort: whole('SEGUE_HTTP_PORT', env['SEGUE_HTTP_PORT'], 8080, 65_535),
-    workers: whole('SEGUE_WORKERS', env['SEGUE_WORKERS'], 4, 64),
+    httpPort: whole('SEGUE_HTTP_PORT', env['SEGUE_HTTP_PORT'], { fallback: 8080, min: 0, max: 65_535 }),
+    workers: whole('SEGUE_WORKERS', env['SEGUE_WORKERS'], { fallback: 4, min: 1, max: 64 }),
     kubeconfig: orNothing(env['KUBECONFIG']),
   });

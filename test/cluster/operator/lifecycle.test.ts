@@ -1,0 +1,303 @@
+/** Whole changes, without workloads, by a real operator on a real API server and a real PostgreSQL. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { ChangeSpec } from '../../../src/api/schema-change.ts';
+import { Bench, fingerprint, holds, Operator, type Place } from '../../support/operator.ts';
+
+let bench: Bench;
+beforeAll(async () => {
+  bench = await Bench.start();
+}, 40 * 60_000);
+afterAll(async () => bench?.stop(), 60_000);
+
+const limitMs = 60_000;
+
+const table = `CREATE TABLE customers (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, first_name text NOT NULL, last_name text NOT NULL, city text);
+  INSERT INTO customers (first_name, last_name) SELECT 'Ann' || i, 'Lee' FROM generate_series(1, 5000) i`;
+
+const merge: ChangeSpec = {
+  replaceColumns: {
+    table: 'customers',
+    from: ['first_name', 'last_name'],
+    to: [{ name: 'full_name', type: 'text', nullable: false }],
+    forward: { full_name: `first_name || ' ' || last_name` },
+    backward: { first_name: `split_part(full_name, ' ', 1)`, last_name: `split_part(full_name, ' ', 2)` },
+  },
+};
+
+const columns = async ({ client }: Place): Promise<readonly string[]> => {
+  const { rows } = await client.query<{ attname: string }>(
+    `SELECT attname FROM pg_attribute WHERE attrelid = 'customers'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum`,
+  );
+  return rows.map(({ attname }) => attname);
+};
+
+const leftovers = async ({ client }: Place): Promise<number> => {
+  const { rows } = await client.query<{ n: number }>(
+    `SELECT (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal)::int
+      + (SELECT count(*) FROM pg_proc WHERE pronamespace = 'segue'::regnamespace AND proname ~ '^(sync|forward|backward)_')::int AS n`,
+  );
+  return rows[0]?.n ?? -1;
+};
+
+const write = (place: Place, name: string): Promise<unknown> =>
+  place.client.query(`INSERT INTO customers (first_name, last_name) VALUES ($1, 'Writer')`, [name]);
+
+test(
+  'columns are merged from Pending to Completed, and nothing of Segue is left on the table',
+  async () => {
+    const place = await bench.place(table);
+    await bench.apply(place, merge);
+    const status = await bench.until(place, ({ phase }) => phase === 'Completed');
+    expect(await columns(place)).toEqual(['id', 'city', 'full_name']);
+    const { rows } = await place.client.query(
+      `SELECT count(*)::int AS n, count(*) FILTER (WHERE full_name = 'Ann' || id || ' Lee')::int AS right FROM customers`,
+    );
+    expect(rows).toEqual([{ n: 5000, right: 5000 }]);
+    expect(await leftovers(place)).toBe(0);
+    expect(status.history?.map(({ phase }) => phase)).toEqual([
+      'AddColumn',
+      'DualWrite',
+      'Backfill',
+      'SwitchReads',
+      'Quarantine',
+      'Drop',
+    ]);
+    expect(status.history?.every(({ completedAt }) => completedAt !== undefined)).toBe(true);
+    expect(status.verification).toEqual({ rowsCompared: 5000, mismatches: 0, sampleKeys: [] });
+    const resource = await bench.cluster.get(bench.refOf(place) as never);
+    expect(resource?.metadata.finalizers ?? []).toEqual([]);
+    for (const type of [
+      'Ready',
+      'ColumnsAdded',
+      'DualWriting',
+      'Backfilled',
+      'Verified',
+      'ReadsSwitched',
+      'Quarantined',
+      'Dropped',
+    ])
+      expect([type, holds(status, type)]).toEqual([type, true]);
+    for (const type of ['Reconciling', 'Stalled']) expect([type, holds(status, type)]).toEqual([type, false]);
+    const printed = await bench.api.kubectl(['get', 'schange', '-n', place.namespace]);
+    expect(printed.stdout).toMatch(/PHASE\s+READY\s+PROGRESS\s+MESSAGE\s+AGE/);
+    expect(printed.stdout).toMatch(/change\s+Completed\s+True\s+6\/6/);
+  },
+  limitMs,
+);
+
+test(
+  'a column is renamed: type and NOT NULL stay',
+  async () => {
+    const place = await bench.place(table);
+    await bench.apply(place, { renameColumn: { table: 'customers', from: 'last_name', to: 'surname' } });
+    await bench.until(place, ({ phase }) => phase === 'Completed');
+    expect(await columns(place)).toEqual(['id', 'first_name', 'city', 'surname']);
+    const { rows } = await place.client.query(
+      `SELECT attnotnull, atttypid::regtype::text FROM pg_attribute WHERE attrelid = 'customers'::regclass AND attname = 'surname'`,
+    );
+    expect(rows).toEqual([{ attnotnull: true, atttypid: 'text' }]);
+  },
+  limitMs,
+);
+
+test(
+  'a column is retyped; a row that does not convert holds the change, by its key, and its neighbours are done',
+  async () => {
+    const place = await bench.place(
+      `CREATE TABLE customers (id int PRIMARY KEY, amount text); INSERT INTO customers SELECT i, i::text FROM generate_series(1, 3000) i; UPDATE customers SET amount = 'many' WHERE id = 1500`,
+    );
+    await bench.apply(place, {
+      changeType: {
+        table: 'customers',
+        column: 'amount',
+        to: { name: 'quantity', type: 'bigint' },
+        forward: 'amount::bigint',
+        backward: 'quantity::text',
+      },
+    });
+    const held = await bench.until(place, ({ conditions }) =>
+      (conditions ?? []).some(({ type, reason }) => type === 'Stalled' && reason === 'BadRows'),
+    );
+    expect(held.message).toContain('{"id": 1500}');
+    expect(held.message).not.toContain('many');
+    expect(held.backfill).toMatchObject({ badRows: 1, sampleBadKeys: ['{"id": 1500}'] });
+    const { rows } = await place.client.query(`SELECT count(quantity)::int AS n FROM customers`);
+    expect(rows).toEqual([{ n: 2999 }]);
+    await place.client.query(`UPDATE customers SET amount = '7' WHERE id = 1500`);
+    await bench.patch(place, { metadata: { annotations: { 'segue.dev/retry': '1' } } });
+    await bench.until(place, ({ phase }) => phase === 'Completed');
+    const after = await place.client.query(`SELECT quantity FROM customers WHERE id = 1500`);
+    expect(after.rows).toEqual([{ quantity: '7' }]);
+  },
+  limitMs,
+);
+
+test(
+  'it holds at its target phase and when suspended, waits for approval, and goes on',
+  async () => {
+    const place = await bench.place(table);
+    await bench.apply(place, merge, { targetPhase: 'Backfill', approvals: ['Drop'] });
+    const held = await bench.until(place, ({ message }) => message?.includes('targetPhase') ?? false);
+    expect(held.phase).toBe('Backfill');
+    expect(holds(held, 'Ready')).toBe(true);
+    await bench.patch(place, { spec: { suspend: true, targetPhase: 'Drop' } });
+    await bench.until(place, (status) => holds(status, 'Suspended'));
+    expect((await bench.status(place)).phase).toBe('Backfill');
+    await bench.patch(place, { spec: { suspend: false } });
+    const waiting = await bench.until(place, (status) => holds(status, 'AwaitingApproval'));
+    expect(waiting.message).toContain('segue.dev/approve=Drop');
+    expect(await columns(place)).toContain('first_name');
+    await bench.patch(place, { metadata: { annotations: { 'segue.dev/approve': 'Drop' } } });
+    const status = await bench.until(place, ({ phase }) => phase === 'Completed');
+    expect(status.approvals).toMatchObject([{ phase: 'Drop' }]);
+  },
+  limitMs,
+);
+
+test.each(['AddColumn', 'DualWrite', 'Backfill', 'SwitchReads', 'Quarantine'])(
+  'walked back from %s, the schema is as it was and rows written by either side are kept',
+  async (target) => {
+    const place = await bench.place(table);
+    const was = await fingerprint(place.client);
+    await bench.apply(place, merge, { targetPhase: target });
+    await bench.until(place, ({ message }) => message?.includes('targetPhase') ?? false);
+    await write(place, 'Old');
+    const both = target !== 'AddColumn';
+    if (both) await place.client.query(`UPDATE customers SET full_name = 'New Side' WHERE id = 1`);
+    await bench.patch(place, { spec: { rollback: true } });
+    await bench.until(place, ({ phase }) => phase === 'RolledBack');
+    expect(await fingerprint(place.client)).toBe(was);
+    expect(await leftovers(place)).toBe(0);
+    const { rows } = await place.client.query(
+      `SELECT first_name, last_name FROM customers WHERE id = 1 OR first_name = 'Old' ORDER BY id`,
+    );
+    expect(rows).toEqual([
+      both ? { first_name: 'New', last_name: 'Side' } : { first_name: 'Ann1', last_name: 'Lee' },
+      { first_name: 'Old', last_name: 'Writer' },
+    ]);
+  },
+  limitMs,
+);
+
+test(
+  'a write to an old column in quarantine sets the clock back and is on record',
+  async () => {
+    const place = await bench.place(table);
+    await bench.apply(place, merge, { quarantine: { duration: '6s' } });
+    const first = await bench.until(place, ({ quarantine }) => quarantine !== undefined);
+    await write(place, 'Straggler');
+    const later = await bench.until(place, ({ quarantine }) => quarantine?.lastUse !== undefined);
+    expect(later.quarantine?.lastUse).toMatchObject({
+      kind: 'Write',
+      by: expect.stringContaining('postgres'),
+    });
+    expect(Date.parse(later.quarantine?.endsAt ?? '')).toBeGreaterThan(
+      Date.parse(first.quarantine?.endsAt ?? ''),
+    );
+    await bench.until(place, ({ phase }) => phase === 'Completed');
+    const { rows } = await place.client.query(
+      `SELECT count(*)::int AS n FROM customers WHERE full_name = 'Straggler Writer'`,
+    );
+    expect(rows).toEqual([{ n: 1 }]);
+  },
+  limitMs,
+);
+
+test(
+  'deleted half-way, it goes within a minute, triggers go, and no data does',
+  async () => {
+    const place = await bench.place(table);
+    await bench.apply(place, merge, { targetPhase: 'SwitchReads' });
+    await bench.until(place, ({ message }) => message?.includes('targetPhase') ?? false);
+    await bench.cluster.delete(bench.refOf(place) as never);
+    await bench.until(place, (status) => Object.keys(status).length === 0);
+    expect(await leftovers(place)).toBe(0);
+    expect(await columns(place)).toEqual(['id', 'first_name', 'last_name', 'city', 'full_name']);
+    await write(place, 'Old');
+    await place.client.query(`INSERT INTO customers (full_name) VALUES ('New Code')`);
+  },
+  limitMs,
+);
+
+test('the resource deleted with the database away is let go with a Warning', async () => {
+  const place = await bench.place(table);
+  await bench.apply(place, merge, { targetPhase: 'DualWrite' });
+  await bench.until(place, ({ message }) => message?.includes('targetPhase') ?? false);
+  await bench.secret(place.namespace, 'postgresql://postgres:x@127.0.0.1:9/postgres');
+  await bench.cluster.delete(bench.refOf(place) as never);
+  await bench.until(place, (status) => Object.keys(status).length === 0, 70_000);
+  const warned = (await bench.events(place)).some(({ reason }) => reason === 'CleanupAbandoned');
+  expect(warned).toBe(true);
+  // The same resource, applied again, takes the change over where it was.
+  await bench.secret(place.namespace, place.uri);
+  await bench.apply(place, merge);
+  await bench.until(place, ({ phase }) => phase === 'Completed');
+  expect(await columns(place)).toEqual(['id', 'city', 'full_name']);
+}, 150_000);
+
+test(
+  'a lock that does not come is waited for without stalling others, and its holder is named',
+  async () => {
+    const place = await bench.place(table);
+    const { client } = place;
+    await client.query(`SET application_name = 'report'`);
+    await client.query('BEGIN');
+    await client.query('SELECT count(*) FROM customers');
+    await bench.apply(place, merge);
+    const blocked = await bench.until(place, ({ blockedBy }) => blockedBy?.kind === 'Lock');
+    expect(blocked.blockedBy?.message).toMatch(/pid \d+ \(.*report.*\).*AccessShareLock.*customers/);
+    expect(holds(blocked, 'Stalled')).toBe(false);
+    await client.query('COMMIT');
+    await bench.until(place, ({ phase }) => phase === 'Completed');
+  },
+  limitMs,
+);
+
+test(
+  'rows that differ stop the change before reads switch, by their keys',
+  async () => {
+    const place = await bench.place(table);
+    await bench.apply(place, merge, { targetPhase: 'DualWrite' });
+    await bench.until(place, ({ message }) => message?.includes('targetPhase') ?? false);
+    // A session with triggers off, as a restore or logical replication is.
+    await place.client.query(`SET session_replication_role = replica`);
+    await place.client.query(`UPDATE customers SET full_name = 'Some Body' WHERE id = 42`);
+    await place.client.query(`SET session_replication_role = origin`);
+    await bench.patch(place, { spec: { targetPhase: 'Drop' } });
+    const held = await bench.until(
+      place,
+      ({ message }) => message?.includes('differ between old and new') ?? false,
+    );
+    expect(held.verification).toEqual({ rowsCompared: 5000, mismatches: 1, sampleKeys: ['{"id": 42}'] });
+    expect(held.phase).toBe('Backfill');
+    expect(holds(held, 'ReadsSwitched')).toBe(false);
+    await place.client.query(`UPDATE customers SET first_name = 'Some', last_name = 'Body' WHERE id = 42`);
+    await bench.patch(place, { metadata: { annotations: { 'segue.dev/retry': '1' } } });
+    await bench.until(place, ({ phase }) => phase === 'Completed');
+  },
+  limitMs,
+);
+
+test('killed in the middle of the backfill, it goes on where it was after a restart', async () => {
+  const place = await bench.place(table.replace('5000', '200000'));
+  await bench.apply(place, merge, { backfill: { maxRowsPerSecond: 20_000 } });
+  await bench.until(place, ({ backfill }) => (backfill?.rowsDone ?? 0) > 20_000);
+  await bench.operator.kill9();
+  const { rows } = await place.client.query<{ n: number }>(
+    'SELECT count(full_name)::int AS n FROM customers',
+  );
+  const filled = rows[0]?.n ?? 0;
+  expect(filled).toBeGreaterThan(20_000);
+  expect(filled).toBeLessThan(200_000);
+  await write(place, 'Meanwhile');
+  bench.operator = new Operator(bench.api.kubeconfig);
+  await bench.patch(place, { spec: { backfill: { maxRowsPerSecond: 0 } } });
+  const status = await bench.until(place, ({ phase }) => phase === 'Completed', 60_000);
+  expect(status.verification).toMatchObject({ rowsCompared: 200_001, mismatches: 0 });
+}, 120_000);
+
+test('told to stop, it ends by itself and says so', async () => {
+  expect(await bench.operator.stop()).toBe(0);
+  expect(bench.operator.log).toContain('released the lead');
+  bench.operator = new Operator(bench.api.kubeconfig);
+});
