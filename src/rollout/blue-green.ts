@@ -1,0 +1,280 @@
+/**
+ * Blue/green on a plain Deployment and a plain Service. Pure: from what is there to the next single write.
+ *
+ * Nothing is remembered between two looks. The Service's selector says who serves, the templates say who runs
+ * what, and the notes on the objects (record.ts) say why; so after a crash, or whatever others did meanwhile,
+ * the next write follows from what is there. See README.md for the order of the steps.
+ *
+ * Two rules stand above the order: traffic never goes to a side without an available pod, and a side that has
+ * lost its last ready pod, or its ReplicaSet, gives the traffic up to all pods that the Service had at first.
+ */
+import { formatTime } from '../api/duration.ts';
+import type { RolloutFacts } from '../api/facts.ts';
+import { fingerprint } from './canonical.ts';
+import { foreignEdit, isAtTarget, isFailureOf, ownGreen, target, type Observed } from './observed.ts';
+import { hashLabel } from './overlay.ts';
+import { isTerminating, whatBroke } from './pod.ts';
+import {
+  done,
+  endRoll,
+  heldByOther,
+  rollBackIfFailed,
+  settleRecord,
+  waitForRoll,
+  waiting,
+  whyNotBegin,
+} from './progress.ts';
+import { templateAnnotation, type Failure, type Hold } from './record.ts';
+import {
+  allAvailableSince,
+  availablePods,
+  describeFirst,
+  hashOf,
+  isDeleting,
+  nameOf,
+  readyPods,
+  replicasOf,
+  whatIsMissing,
+  whyFailed,
+  type Side,
+} from './side.ts';
+import {
+  createGreen,
+  markFailed,
+  narrowService,
+  noteHold,
+  openService,
+  removeGreen,
+  restoreService,
+  rollDeployment,
+  scaleGreen,
+  switchService,
+  writeRecord,
+} from './step.ts';
+
+/**
+ * From a change of the selector until every kube-proxy goes by it: the endpoints controller gathers changes for
+ * up to a second, kube-proxy for another (`--iptables-min-sync-period`), and both may be busy. Shorter, and pods
+ * are ended while new connections still reach them; longer costs nothing but time.
+ */
+export const propagationMs = 5_000;
+
+/** The next write of a blue/green roll-out, or what it waits for. */
+export const nextBlueGreen = (observed: Observed): RolloutFacts => {
+  const { hold, wanted } = observed;
+  if (hold === undefined) return withoutHold(observed);
+  const other = heldByOther(observed);
+  if (other === undefined) return withHold(observed, hold);
+  return wanted.kind === 'abandon' ? done : other;
+};
+
+/** Before the first step and after the last. */
+const withoutHold = (observed: Observed): RolloutFacts => {
+  const { base, service, wanted } = observed;
+  const green = ownGreen(observed);
+  if (green !== undefined && !isDeleting(green))
+    // With the hash still in the selector, green may be all that serves.
+    return service?.spec.selector?.[hashLabel] === undefined
+      ? removeGreen(observed, green)
+      : noteHold(observed);
+  if (wanted.kind === 'abandon') return done;
+  const draining = observed.greenPods.length;
+  if (draining > 0 || green !== undefined)
+    return waiting(`Deployment ${nameOf(base)} serves alone; ${draining} green pods are still ending`);
+  if (!isAtTarget(observed)) return begin(observed);
+  const rolling = observed.record?.rolling === undefined ? undefined : waitForRoll(observed);
+  return rollBackIfFailed(observed) ?? rolling ?? settleRecord(observed) ?? done;
+};
+
+const begin = (observed: Observed): RolloutFacts => {
+  const { base, now } = observed;
+  const forbidden = whyNotBegin(observed);
+  if (forbidden !== undefined) return forbidden;
+  const missing = whatIsMissing(base, now);
+  const hash = hashOf(base);
+  return missing !== undefined || hash === undefined
+    ? waiting(`Deployment ${nameOf(base)} must be complete before its roll-out begins: ${missing ?? ''}`)
+    : narrowService(observed, hash);
+};
+
+const withHold = (observed: Observed, hold: Hold): RolloutFacts => {
+  const { base, service } = observed;
+  const hash = service?.spec.selector?.[hashLabel];
+  if (hash === undefined) return whileOpen(observed, hold);
+  const green = ownGreen(observed);
+  const serving =
+    hash === hashOf(base) ? base : green !== undefined && hash === hashOf(green) ? green : undefined;
+  if (serving === undefined)
+    return openService(observed, hold, 'the ReplicaSet that served was replaced by somebody else');
+  const others = readyPods([...base.pods, ...(green?.pods ?? [])]);
+  if (readyPods(serving.pods, hash) === 0 && others > 0 && !(serving === green && canTakeBack(observed)))
+    return openService(observed, hold, `none of the pods of ${nameOf(serving)} that served is ready`);
+  return serving === base ? whileBaseServes(observed, hold) : whileGreenServes(observed, hold, serving);
+};
+
+/** The user's Deployment serves: either it still runs the old code, or it runs the new code already. */
+const whileBaseServes = (observed: Observed, hold: Hold): RolloutFacts => {
+  const { base } = observed;
+  const wanted = target(observed);
+  if (wanted === undefined || isEnding(observed, hold)) return finish(observed, hold);
+  const { green } = observed;
+  if (green === undefined) return createGreen(observed, wanted);
+  if (ownGreen(observed) === undefined)
+    return waiting(`a Deployment ${nameOf(green)} that is not Segue's is in the way; rename or remove it`);
+  if (isDeleting(green)) return waiting(`the former pods of Deployment ${nameOf(green)} are still ending`);
+  if (!isMadeFor(green, wanted.template))
+    return withoutTraffic(observed, hold) ?? removeGreen(observed, green);
+  if (replicasOf(green) < replicasOf(base)) return scaleGreen(observed, green);
+  return switchOnceSettled(observed, hold, green);
+};
+
+/** Waits for as many green pods as the user's Deployment has, and for them to settle; then they get the traffic. */
+const switchOnceSettled = (observed: Observed, hold: Hold, green: Side): RolloutFacts => {
+  const { base, now, settleMs } = observed;
+  const name = nameOf(base);
+  const available = availablePods(green, now);
+  if (available === 0 || available < replicasOf(base)) {
+    const why = whyFailed(green, Date.parse(green.deployment.metadata.creationTimestamp), now);
+    if (why !== undefined) return markFailed(observed, hold, failureOf(observed, why));
+    const first = describeFirst(green, now);
+    return waiting(
+      `${available} of ${replicasOf(base)} green pods of ${name} are available${first === undefined ? '' : `; ${first}`}`,
+    );
+  }
+  const settled = allAvailableSince(green, now) + settleMs;
+  if (settled > now)
+    return waiting(
+      `${available} green pods of ${name} are available; the Service is switched to them if they still are at ${formatTime(settled)}`,
+    );
+  const hash = hashOf(green);
+  return hash === undefined
+    ? waiting(`the Deployment controller has not seen ${nameOf(green)} yet`)
+    : switchService(observed, green, hash);
+};
+
+/** The green Deployment serves, and the user's own is free to be rolled. */
+const whileGreenServes = (observed: Observed, hold: Hold, green: Side): RolloutFacts => {
+  const { record } = observed;
+  const wanted = target(observed);
+  const goesOn =
+    wanted !== undefined &&
+    !isAtTarget(observed) &&
+    isMadeFor(green, wanted.template) &&
+    foreignEdit(observed) === undefined &&
+    !isFailureOf(observed, record?.failed);
+  return goesOn ? watchGreen(observed, hold, green) : returnToBase(observed, green);
+};
+
+const watchGreen = (observed: Observed, hold: Hold, green: Side): RolloutFacts => {
+  const { base, now } = observed;
+  const wanted = target(observed);
+  if (wanted === undefined) return returnToBase(observed, green);
+  const broken =
+    green.pods.map((pod) => whatBroke(pod, hold.at)).find((why) => why !== undefined) ??
+    (availablePods(green, now) < replicasOf(green) ? whyFailed(green, hold.at, now) : undefined) ??
+    (readyPods(green.pods) === 0 ? 'no green pod is ready any more' : undefined);
+  if (broken !== undefined) {
+    const hash = hashOf(base);
+    return hash !== undefined &&
+      availablePods(base, now) >= Math.max(1, Math.min(replicasOf(base), readyPods(green.pods)))
+      ? switchService(observed, base, hash, failureOf(observed, broken))
+      : waiting(
+          `the new code fails (${broken}), but the old one is no better: ${whatIsMissing(base, now) ?? 'it has no pods'}`,
+        );
+  }
+  const available = availablePods(green, now);
+  if (available < replicasOf(green))
+    return waiting(
+      `${available} of ${replicasOf(green)} green pods of ${nameOf(base)} are available while they serve`,
+    );
+  const until = hold.at + Math.max(observed.settleMs, propagationMs);
+  return until > now
+    ? waiting(`${available} green pods of ${nameOf(base)} serve; they are watched until ${formatTime(until)}`)
+    : rollDeployment(observed, wanted);
+};
+
+/** Green serves until the user's Deployment is whole again, whatever it runs by then. */
+const returnToBase = (observed: Observed, green: Side): RolloutFacts => {
+  const { base, now } = observed;
+  const back = rollBackIfFailed(observed);
+  if (back !== undefined) return back;
+  const hash = hashOf(base);
+  if (hash === undefined || !canTakeBack(observed))
+    return waiting(
+      `the green pods serve until Deployment ${nameOf(base)} is complete: ${whatIsMissing(base, now) ?? 'it is scaled to 0'}`,
+    );
+  const isUrgent = readyPods(green.pods) === 0;
+  const pause = isUrgent
+    ? undefined
+    : ((isAtTarget(observed) ? waitForRoll(observed) : undefined) ?? endRoll(observed));
+  return pause ?? switchService(observed, base, hash);
+};
+
+const canTakeBack = ({ base, now }: Observed): boolean =>
+  whatIsMissing(base, now) === undefined && availablePods(base, now) > 0;
+
+/** Every pod serves that the Service had at first, green ones too: ours or somebody else's doing. */
+const whileOpen = (observed: Observed, hold: Hold): RolloutFacts => {
+  const { base, now } = observed;
+  const wanted = target(observed);
+  if (hold.opened === undefined && wanted !== undefined && !isEnding(observed, hold)) {
+    const message = `somebody else took ${hashLabel} out of the selector of Service ${observed.service?.metadata.name ?? ''}; let nothing else manage that field while Segue rolls out`;
+    return markFailed(observed, hold, failureOf(observed, message));
+  }
+  const back = rollBackIfFailed(observed);
+  if (back !== undefined) return back;
+  const green = ownGreen(observed);
+  if (green !== undefined && !isDeleting(green)) {
+    const missing = isAtTarget(observed) ? waitForRoll(observed) : undefined;
+    if (missing !== undefined) return missing;
+    const enough = observed.wanted.kind === 'abandon' ? availablePods(base, now) > 0 : canTakeBack(observed);
+    if (!enough && replicasOf(base) > 0)
+      return waiting(
+        `green pods of ${nameOf(base)} are kept until it is complete: ${whatIsMissing(base, now) ?? ''}`,
+      );
+  }
+  return finish(observed, hold);
+};
+
+/** True where nothing is left to do but to clear away. */
+const isEnding = (observed: Observed, hold: Hold): boolean =>
+  hold.failed !== undefined ||
+  observed.wanted.kind === 'abandon' ||
+  isAtTarget(observed) ||
+  foreignEdit(observed) !== undefined ||
+  isFailureOf(observed, observed.record?.failed);
+
+/** Puts the failure on record, removes green, and lets the Service go. */
+const finish = (observed: Observed, hold: Hold): RolloutFacts => {
+  const { base, record } = observed;
+  if (hold.failed !== undefined && JSON.stringify(record?.failed) !== JSON.stringify(hold.failed))
+    return writeRecord(
+      observed,
+      'RecordFailure',
+      { ...record, failed: hold.failed },
+      `Recording on Deployment ${nameOf(base)} that its roll-out failed: ${hold.failed.message}.`,
+    );
+  const green = ownGreen(observed);
+  if (green !== undefined && !isDeleting(green))
+    return withoutTraffic(observed, hold) ?? removeGreen(observed, green);
+  // Once the selector is open again, a green pod that is not ending would come back into rotation.
+  const left = observed.greenPods.filter((pod) => !isTerminating(pod)).length;
+  return left > 0
+    ? waiting(`${left} green pods of ${nameOf(base)} have yet to be told to end`)
+    : restoreService(observed);
+};
+
+const withoutTraffic = ({ now, base }: Observed, hold: Hold): RolloutFacts | undefined =>
+  now - hold.at < propagationMs
+    ? waiting(`Deployment ${nameOf(base)} serves; its green pods are kept until every node knows`)
+    : undefined;
+
+/** By what was asked for, not by what is there: admission may have changed it. */
+const isMadeFor = ({ deployment }: Side, template: object): boolean =>
+  deployment.metadata.annotations?.[templateAnnotation] === fingerprint(template);
+
+const failureOf = (observed: Observed, message: string): Failure => ({
+  target: target(observed)?.id ?? '',
+  retry: observed.retry,
+  message,
+});

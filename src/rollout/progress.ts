@@ -1,0 +1,89 @@
+/** What both strategies ask of a roll-out that is under way. Pure. */
+import type { RolloutFacts } from '../api/facts.ts';
+import { hashLabel } from './overlay.ts';
+import { holdAnnotation, recordAnnotation } from './record.ts';
+import { foreignEdit, isFailureOf, target, type Observed } from './observed.ts';
+import { canonical } from './canonical.ts';
+import { nameOf, oldPods, whatIsMissing, whyFailed } from './side.ts';
+import { laidOver, rollBackDeployment, writeRecord } from './step.ts';
+
+export const done: RolloutFacts = { kind: 'done' };
+
+export const waiting = (clause: string): RolloutFacts => ({
+  kind: 'waiting',
+  reason: 'RollingOut',
+  message: `${clause.charAt(0).toUpperCase()}${clause.slice(1)}.`,
+});
+
+/** What there is to wait for while another roll-out holds the Service; undefined if none does. */
+export const heldByOther = ({ base, change, hold, service }: Observed): RolloutFacts | undefined =>
+  hold === undefined || (hold.change === change && hold.deployment === nameOf(base))
+    ? undefined
+    : waiting(
+        `Service ${service?.metadata.name ?? ''} is held by the roll-out of Deployment ${hold.deployment} for SchemaChange ${hold.change}; this one begins once it has ended (if that resource is gone, remove the Service's annotation ${holdAnnotation} and the key ${hashLabel} of its selector)`,
+      );
+
+/** Ends a Deployment's roll that can't succeed any more. */
+export const rollBackIfFailed = (observed: Observed): RolloutFacts | undefined => {
+  const { base, record, now } = observed;
+  if (record?.rolling === undefined || foreignEdit(observed) !== undefined) return undefined;
+  if (whatIsMissing(base, now) === undefined) return undefined;
+  const why = whyFailed(base, record.rolling.at, now);
+  return why === undefined ? undefined : rollBackDeployment(observed, record.rolling, why);
+};
+
+/** What a Deployment that is being rolled waits for; undefined once it has come to run the new template alone. */
+export const waitForRoll = ({ base, now }: Observed): RolloutFacts | undefined => {
+  const name = nameOf(base);
+  const missing = whatIsMissing(base, now);
+  if (missing !== undefined) return waiting(`rolling Deployment ${name}: ${missing}`);
+  const old = oldPods(base);
+  return old.length === 0
+    ? undefined
+    : waiting(
+        `rolling Deployment ${name}: ${old.length} old pods are still ending (${old[0]?.metadata.name ?? ''}), within their terminationGracePeriodSeconds`,
+      );
+};
+
+/** Notes that a roll has come to its end, so that nothing that happens later is put down to it; undefined if noted. */
+export const endRoll = (observed: Observed): RolloutFacts | undefined =>
+  observed.record?.rolling === undefined
+    ? undefined
+    : writeRecord(
+        observed,
+        'SettleRecord',
+        laidOver(observed.record),
+        `Deployment ${nameOf(observed.base)} is complete with its new template.`,
+      );
+
+/** Brings the record up to date where the wanted template runs; undefined if it is. */
+export const settleRecord = (observed: Observed): RolloutFacts | undefined => {
+  const { base, record } = observed;
+  const wanted = target(observed);
+  if (record === undefined || wanted === undefined) return undefined;
+  const next = laidOver(wanted);
+  return canonical(next) === canonical(record)
+    ? undefined
+    : writeRecord(observed, 'SettleRecord', next, `Deployment ${nameOf(base)} runs the wanted code.`);
+};
+
+/** Why no roll-out may begin now; undefined if it may. */
+export const whyNotBegin = (observed: Observed): RolloutFacts | undefined => {
+  const { base, record, violations } = observed;
+  const name = nameOf(base);
+  if (isFailureOf(observed, record?.failed))
+    return {
+      kind: 'failed',
+      reason: 'RolloutFailed',
+      message: `The roll-out of ${name} failed and was taken back: ${record?.failed?.message ?? ''}. Correct the release in spec.workloads, or set the annotation segue.dev/retry to a new value to try again.`,
+    };
+  const edit = foreignEdit(observed);
+  if (edit !== undefined)
+    return {
+      kind: 'waiting',
+      reason: 'InvalidWorkload',
+      message: `Deployment ${name} was edited by somebody else since Segue rolled it: ${edit}. Set it back, put the new value into the release in spec.workloads, or remove the annotation ${recordAnnotation(observed.change)} to take the template as it is for the original one.`,
+    };
+  const [violation] = violations;
+  return violation === undefined ? undefined : { kind: 'waiting', ...violation };
+};

@@ -1,0 +1,96 @@
+/**
+ * What Segue knows of a roll-out is written on the objects that it is about, in the very write that makes it
+ * so: what it laid over a template stands in an annotation of the Deployment, that it holds a Service in one
+ * of the Service. A crash between two writes therefore never loses anything.
+ */
+import type { KubeObject } from '../kube/types.ts';
+import type { Fields } from './overlay.ts';
+
+/** On a Deployment: `rollout.segue.dev/<change>`. A prefix of its own, for the name alone may have 63 characters. */
+export const recordAnnotation = (change: string): string => `rollout.segue.dev/${change}`;
+
+/** On a Service, while its traffic is held to one side. */
+export const holdAnnotation = 'segue.dev/blue-green';
+
+/** On the green Deployment and its pods: the change that they were made for. */
+export const greenLabel = 'segue.dev/green';
+
+/** On the green Deployment: stands for the template that was asked for, whatever admission made of it. */
+export const templateAnnotation = 'segue.dev/template';
+
+/** On the green Deployment: the Service that it was made for, though the resource may name another one by now. */
+export const serviceAnnotation = 'segue.dev/service';
+
+/** A roll-out that failed. It is not tried again while both `target` and `retry` are what they were. */
+export interface Failure {
+  /** Stands for the code that was wanted. */
+  readonly target: string;
+  /** The retry annotation's value then. */
+  readonly retry: string;
+  readonly message: string;
+}
+
+/** What was laid over a Deployment's template, and what is needed to take it off. */
+export interface RolloutRecord {
+  /** The template's own values of the fields that were laid. */
+  readonly original?: Fields;
+  /** What was laid over them last. */
+  readonly laid?: Fields;
+  /** Set from the write of a template until the Deployment has come to run it. */
+  readonly rolling?: Rolling;
+  readonly failed?: Failure;
+}
+
+export interface Rolling {
+  /** The template's values before. */
+  readonly from: Fields;
+  /** `original` and `laid` as they were before. */
+  readonly original?: Fields;
+  readonly laid?: Fields;
+  readonly target: string;
+  /** When, in ms since the epoch. */
+  readonly at: number;
+}
+
+/** Says that a Service's traffic is held to one side. Which one, its selector says. */
+export interface Hold {
+  readonly change: string;
+  readonly deployment: string;
+  /** When the selector was last written, in ms since the epoch. */
+  readonly at: number;
+  /** The selector was opened to all pods by us, because the side that it was held to went away. */
+  readonly opened?: true;
+  /** Why the traffic went back. */
+  readonly failed?: Failure;
+}
+
+/** An annotation's value, `undefined` where there is none, and `unreadable` where somebody else has been at it. */
+const read = (object: KubeObject, annotation: string): object | undefined | 'unreadable' => {
+  const text = object.metadata.annotations?.[annotation];
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : 'unreadable';
+  } catch {
+    return 'unreadable';
+  }
+};
+
+export const readRecord = (
+  deployment: KubeObject,
+  change: string,
+): RolloutRecord | undefined | 'unreadable' =>
+  read(deployment, recordAnnotation(change)) as RolloutRecord | undefined | 'unreadable';
+
+export const readHold = (service: KubeObject): Hold | undefined | 'unreadable' => {
+  const hold = read(service, holdAnnotation) as Hold | undefined | 'unreadable';
+  return typeof hold === 'object' && (typeof hold.change !== 'string' || typeof hold.at !== 'number')
+    ? 'unreadable'
+    : hold;
+};
+
+/** The annotation's text; null, which removes it in a merge patch, for a record that says nothing. */
+export const recordText = (record: RolloutRecord): string | null => {
+  const text = JSON.stringify(record);
+  return text === '{}' ? null : text;
+};

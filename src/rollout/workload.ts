@@ -1,0 +1,110 @@
+/** Looks at one workload: which code its pods run, and what its roll-out needs next. */
+import { parseDuration } from '../api/duration.ts';
+import { known, unknown, type Fact, type RolloutFacts, type WorkloadFacts } from '../api/facts.ts';
+import type { Cluster } from '../kube/client.ts';
+import type { Deployment } from '../kube/types.ts';
+import { nextBlueGreen } from './blue-green.ts';
+import { violationsOf } from './check.ts';
+import { ownGreen, type Observed } from './observed.ts';
+import { isActive } from './pod.ts';
+import { podsByCode } from './pods-by-code.ts';
+import { isOwnedBy, isPodOf, readObjects, type Objects } from './read.ts';
+import { greenLabel, readHold, readRecord } from './record.ts';
+import { nextRollingUpdate } from './rolling-update.ts';
+import type { Side } from './side.ts';
+import { unreadable } from './unreadable.ts';
+import type { WorkloadInput } from './wanted.ts';
+
+export type { Wanted, WorkloadInput } from './wanted.ts';
+
+/**
+ * Reads a workload live. Unknown where something can't be read, and where the Deployment or the Service is
+ * not there: pods that nothing selects can't be counted, and none counted must not pass for none there.
+ */
+export const observeWorkload = async (
+  cluster: Cluster,
+  input: WorkloadInput,
+): Promise<Fact<WorkloadFacts>> => {
+  const { workload, wanted } = input;
+  try {
+    const objects = await readObjects(cluster, input);
+    const absent = violationsOf(input, objects).find(
+      ({ reason }) => reason === 'DeploymentNotFound' || reason === 'ServiceNotFound',
+    );
+    if (absent !== undefined && wanted.kind !== 'abandon') return unknown(absent.reason, absent.message);
+    return known({
+      deployment: workload.deployment,
+      mode: workload.mode,
+      strategy: strategyOf(input),
+      ...podsByCode(objects.pods, input.change.name),
+      rollout: rolloutOf(input, objects),
+    });
+  } catch (error) {
+    return unreadable(error, `workload ${workload.deployment}`);
+  }
+};
+
+const strategyOf = ({ workload }: WorkloadInput): WorkloadFacts['strategy'] => {
+  if (workload.mode === 'Observe') return 'None';
+  return workload.strategy?.blueGreen === undefined ? 'RollingUpdate' : 'BlueGreen';
+};
+
+/** What the roll-out needs next; pure. */
+export const rolloutOf = (input: WorkloadInput, objects: Objects): RolloutFacts => {
+  const { deployment } = objects;
+  // Only a resource that goes away gets here without one; green went with it, by its owner reference.
+  if (deployment === undefined) return { kind: 'done' };
+  const observed = observedOf(input, objects, deployment);
+  if (observed === undefined) {
+    const [violation] = violationsOf(input, objects);
+    return violation === undefined ? { kind: 'done' } : { kind: 'waiting', ...violation };
+  }
+  if (strategyOf(input) === 'BlueGreen' && objects.service?.metadata.name === input.workload.service)
+    return nextBlueGreen(observed);
+  // The resource was edited while a Service was held: that comes to its end first.
+  const leftover = leftoverOf(observed);
+  if (leftover !== undefined && leftover.kind !== 'done') return leftover;
+  return strategyOf(input) === 'RollingUpdate' ? nextRollingUpdate(observed) : { kind: 'done' };
+};
+
+const leftoverOf = (observed: Observed): RolloutFacts | undefined =>
+  ownGreen(observed) !== undefined || observed.hold?.change === observed.change
+    ? nextBlueGreen({ ...observed, wanted: { kind: 'abandon' } })
+    : undefined;
+
+/** Undefined where a note of ours can't be read. */
+const observedOf = (input: WorkloadInput, objects: Objects, deployment: Deployment): Observed | undefined => {
+  const { namespace, change, workload, wanted, retry, now } = input;
+  const { service } = objects;
+  const record = readRecord(deployment, change.name);
+  const hold = service === undefined ? undefined : readHold(service);
+  if (record === 'unreadable' || hold === 'unreadable') return undefined;
+  const greenPods = objects.pods.filter(
+    (pod) => isActive(pod) && pod.metadata.labels?.[greenLabel] === change.name,
+  );
+  return {
+    namespace,
+    change: change.name,
+    wanted,
+    retry,
+    now,
+    settleMs: parseDuration(workload.strategy?.blueGreen?.settle ?? '0s'),
+    base: sideOf(
+      deployment,
+      objects,
+      objects.pods.filter((pod) => isPodOf(pod, deployment, objects.replicaSets)),
+    ),
+    record,
+    green: objects.green === undefined ? undefined : sideOf(objects.green, objects, greenPods),
+    greenPods,
+    service,
+    hold,
+    violations: violationsOf(input, objects),
+  };
+};
+
+const sideOf = (deployment: Deployment, objects: Objects, pods: Side['pods']): Side => ({
+  deployment,
+  replicaSets: objects.replicaSets.filter(({ metadata }) => isOwnedBy(metadata, deployment)),
+  pods,
+});
