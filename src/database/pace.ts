@@ -12,7 +12,7 @@ const maxPages = 8_192;
 export const nextPages = (pages: number, tookMs: number, targetMs: number): number => {
   if (tookMs > 5 * targetMs) return Math.max(1, Math.floor(pages / 10));
   const factor = Math.min(targetMs / Math.max(tookMs, 1), 1.5);
-  const next = factor >= 1 ? Math.ceil(pages * factor) : Math.floor(pages * factor);
+  const next = factor >= 1 ? Math.round(pages * factor) : Math.floor(pages * factor);
   return Math.min(Math.max(next, 1), maxPages);
 };
 

@@ -24,8 +24,15 @@ export interface TransactionOptions {
 
 const defaultLockTimeoutMs = 2_000;
 const defaultStatementTimeoutMs = 10_000;
-// Longer than any pause between two of our statements, shorter than an operator takes to be replaced.
-const idleInTransactionTimeoutMs = 30_000;
+// Of an operator that froze or lost its network the server learns by this alone; until then the rows and the table
+// that it locked are out of the application's reach. Our statements follow each other in milliseconds, and a
+// transaction that was ended too early is only run again. A snapshot locks nobody out, and is dear to lose.
+const idleInTransactionTimeoutMs = {
+  read: 5_000,
+  write: 5_000,
+  rolledBack: 5_000,
+  snapshot: 60_000,
+} as const;
 // How much longer than the server's own bound the client waits for an answer before it gives the session up.
 const answerGraceMs = 10_000;
 
@@ -135,7 +142,7 @@ export const inTransaction = async <T>(
       searchPathText(options.searchPath),
       `${options.lockTimeoutMs ?? defaultLockTimeoutMs}ms`,
       `${statementTimeoutMs}ms`,
-      `${idleInTransactionTimeoutMs}ms`,
+      `${idleInTransactionTimeoutMs[options.mode]}ms`,
     ]);
     interrupt = () => cancel(pid);
     options.signal?.addEventListener('abort', interrupt, { once: true });

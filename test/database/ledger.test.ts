@@ -196,7 +196,7 @@ describe('every write', () => {
     await sandbox.query(`INSERT INTO customers (id, first_name, last_name) VALUES (1, 'a', 'b')`);
     await sandbox.query(`ALTER TABLE customers DISABLE TRIGGER USER`);
     await sandbox.query(`UPDATE customers SET full_name = NULL`);
-    await expect(change.fill()).rejects.toThrow(FencedError);
+    await expect(change.stretch()).rejects.toThrow(FencedError);
     await expect(change.steps(change.change.contract)).rejects.toThrow(FencedError);
     expect(await sandbox.query('SELECT full_name FROM customers')).toEqual([{ full_name: null }]);
     expect((await change.ledger()).direction).toBe('forward');

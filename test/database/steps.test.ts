@@ -119,9 +119,9 @@ describe('a lock that others hold', () => {
     await report.query('SELECT count(*) FROM customers');
     const application = await sandbox.connect('application');
     let slowest = 0;
-    let running = true;
+    const end = new AbortController();
     const serving = (async () => {
-      while (running) {
+      while (!end.signal.aborted) {
         const began = performance.now();
         await application.query(`UPDATE customers SET last_name = 'x' WHERE id = 1`);
         slowest = Math.max(slowest, performance.now() - began);
@@ -149,7 +149,7 @@ describe('a lock that others hold', () => {
     expect(since).toBeGreaterThan(0);
     expect(await change.steps(change.change.expand, 300)).toMatchObject({ kind: 'deferred' });
     expect((await change.ledger()).lockWaitSince).toBe(since);
-    running = false;
+    end.abort();
     await serving;
     expect(slowest).toBeLessThan(700);
     await report.query('COMMIT');

@@ -118,13 +118,13 @@ test('sees one snapshot: rows that writers move meanwhile are neither missed nor
   const change = await dualWriting(db, fullName());
   expectDone(await change.fillAll());
   const writer = await sandbox.connect('writer');
-  let running = true;
+  const end = new AbortController();
   const moving = (async () => {
-    for (let n = 0; running; n++)
+    for (let n = 0; !end.signal.aborted; n++)
       await writer.query('UPDATE customers SET visits = visits + 1 WHERE id % 50 = $1', [n % 50]);
   })();
   expectDone(await change.verify());
-  running = false;
+  end.abort();
   await moving;
   expect((await change.ledger()).verification).toMatchObject({ rowsCompared: 30_000, mismatches: 0 });
 });

@@ -27,10 +27,8 @@ const random = (below: number): number => {
 const client = new pg.Client({ connectionString: uri, application_name: `${kind}-app` });
 await client.connect();
 
-let running = true;
-process.stdin.on('end', () => {
-  running = false;
-});
+const end = new AbortController();
+process.stdin.on('end', () => end.abort());
 process.stdin.resume();
 
 const failures: string[] = [];
@@ -88,7 +86,7 @@ const touch = async (): Promise<void> => {
 };
 
 process.stdout.write('ready\n');
-while (running) {
+while (!end.signal.aborted) {
   const dice = random(10);
   if (kind === 'unrelated') await touch();
   else if (dice < 4) await insert();

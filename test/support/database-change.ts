@@ -61,7 +61,7 @@ export interface DrivenChange {
   triggers(mode: TriggerMode): Promise<Outcome>;
   prove(): Promise<Outcome>;
   /** One stretch. */
-  fill(settings?: Partial<BackfillSettings>, budgetMs?: number, signal?: AbortSignal): Promise<Outcome>;
+  stretch(settings?: Partial<BackfillSettings>, budgetMs?: number, signal?: AbortSignal): Promise<Outcome>;
   /** Until done, or an outcome other than `done`. */
   fillAll(settings?: Partial<BackfillSettings>): Promise<Outcome>;
   verify(skipBadRows?: boolean): Promise<Outcome>;
@@ -129,7 +129,7 @@ export const takeOver = async (db: Database, spec: ChangeSpec, holder = 'test'):
     },
     triggers: (mode) => driven.steps((of, facts) => change.triggers(of, facts, mode)),
     prove: async () => proveTriggers(await ref(), await work()),
-    fill: async (settings = {}, budgetMs = 2_000, signal = undefined) =>
+    stretch: async (settings = {}, budgetMs = 2_000, signal) =>
       runBackfill(
         await ref(),
         { ...(await work()), settings: { ...defaultSettings, ...settings }, budgetMs },
@@ -137,7 +137,7 @@ export const takeOver = async (db: Database, spec: ChangeSpec, holder = 'test'):
       ),
     fillAll: async (settings = {}) => {
       for (;;) {
-        const outcome = await driven.fill(settings);
+        const outcome = await driven.stretch(settings);
         if (outcome.kind !== 'done' || (await ledger()).backfill.done) return outcome;
       }
     },
