@@ -4,7 +4,8 @@
  * It ends only when its signal aborts. A gap in the events is either closed by the server (a watch from a
  * version replays what came after) or answered with 410, and then with a new list. Where it is uncertain
  * that a version can be gone on from, it lists: a list too many costs a request, a list too few leaves us
- * blind until the next periodic one.
+ * blind until the next periodic one. (So would an etcd that was put back to an earlier state: a server whose
+ * version is behind ours never says so.)
  */
 
 import { ApiError, UnreachableError, isExpired } from './api-error.ts';
@@ -32,7 +33,7 @@ export const defaultWatchTiming: WatchTiming = {
   backoff: watchBackoff,
 };
 
-export type RelistReason = 'start' | 'expired' | 'silent' | 'failed' | 'periodic';
+export type RelistReason = 'start' | 'expired' | 'failed' | 'periodic';
 
 /** Counts what happens; must not throw. */
 export interface WatchObserver {
@@ -192,7 +193,9 @@ export class ListWatch<T extends KubeObject> {
       err: end.error,
       waitMs: Math.round(waitMs),
     };
-    if (end.error === undefined || isExpired(end.error)) log.debug(fields, 'watch ended early, going on');
+    // Nothing to worry about: old versions expire, and where nothing happens nothing is heard.
+    if (end.error === undefined || end.why === 'expired' || end.why === 'silent')
+      log.debug(fields, 'watch ended early, going on');
     else log.warn(fields, 'the API server could not be watched, trying again');
     await clock.sleep(waitMs, signal).catch(() => {}); // aborted: the loop sees it
   }
@@ -214,11 +217,8 @@ function endOf(error: unknown, inStream: boolean): End {
       ? { kind: 'failed', why: `${error.status}`, error }
       : { kind: 'failed', why: `${error.status}`, relist: 'failed', error };
   }
-  // A connection may be silent because the server has no news after our version: one that went back in time,
-  // after a restore from a backup, never has.
-  if (!(error instanceof UnreachableError))
-    return { kind: 'failed', why: 'unexpected', relist: 'failed', error };
-  return error.code === 'SILENT'
-    ? { kind: 'failed', why: 'silent', relist: 'silent', error }
-    : { kind: 'failed', why: 'cut', error };
+  if (error instanceof UnreachableError) {
+    return { kind: 'failed', why: error.code === 'SILENT' ? 'silent' : 'cut', error };
+  }
+  return { kind: 'failed', why: 'unexpected', relist: 'failed', error };
 }

@@ -22,8 +22,9 @@ export interface WatchOptions {
   /** The server ends the watch after this long, in seconds. */
   readonly timeoutSeconds: number;
   /**
-   * A connection that brings nothing for this long, not even a bookmark, is given up as dead, in ms. The
-   * server sends a bookmark about every minute, so less than 75 s would end good watches.
+   * A connection that brings nothing for this long, not even a bookmark, is given up, in ms: it may be dead, or
+   * nothing of this kind has happened. A server sends a bookmark about every minute, but (seen with 1.36) none
+   * for a version that is not past the one that the watch began with. So it is no failure, and costs a request.
    */
   readonly silenceMs: number;
   readonly signal: AbortSignal;

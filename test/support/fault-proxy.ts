@@ -12,7 +12,7 @@ export interface Fault {
   readonly match: RegExp;
   /** How many requests it befalls; default 1. */
   readonly times?: number;
-  /** The answer's status, or `cut`: the connection is reset without an answer. */
+  /** The answer's status, or `cut`: the connection is closed without an answer. */
   readonly answer: number | 'cut';
   readonly reason?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -54,7 +54,6 @@ export class FaultProxy {
   readonly #upstream: URL;
   readonly #tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
   readonly #agents = { admin: new Agent({ keepAlive: true }), bearer: new Agent({ keepAlive: true }) };
-  readonly #sockets = new Set<Socket>();
   readonly #streams = new Set<ServerResponse>();
   #faults: { readonly fault: Fault; left: number }[] = [];
   #refusing = false;
@@ -117,12 +116,12 @@ export class FaultProxy {
     return this.#streams.size;
   }
 
-  /** Resets every connection. */
+  /** Closes every connection, whatever is under way on it. */
   cut(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    this.#server.closeAllConnections();
   }
 
-  /** Resets every connection, and each new one at once, until `accept`. */
+  /** Closes every connection, and each new one at once, until `accept`. */
   refuse(): void {
     this.#refusing = true;
     this.cut();
@@ -158,12 +157,7 @@ export class FaultProxy {
   #listen(): void {
     this.#server.on('connection', (socket: Socket) => {
       socket.on('error', () => {});
-      if (this.#refusing) {
-        socket.resetAndDestroy();
-        return;
-      }
-      this.#sockets.add(socket);
-      socket.on('close', () => this.#sockets.delete(socket));
+      if (this.#refusing) socket.destroy();
     });
     this.#server.on('secureConnection', () => (this.handshakes += 1));
     this.#server.on('tlsClientError', () => {});
