@@ -142,7 +142,7 @@ export interface NewColumn {
   readonly nullable: boolean;
 }
 /**
- * Gives a column another name; type, default, NOT NULL and values stay. Short for a replaceColumns with one column on each side that copies its value.
+ * Gives a column another name; type, NOT NULL and values stay. Short for a replaceColumns with one column on each side that copies its value.
  */
 export interface RenameColumn {
   /**
@@ -383,7 +383,7 @@ export interface SchemaChangeStatus {
    */
   readonly handledRetry?: string;
   /**
-   * Phases entered so far, in their order.
+   * Phases entered so far, in their order; on the way back each appears once more.
    */
   readonly history?: readonly HistoryStatus[];
 }
