@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { TableFacts } from '../../src/api/facts.ts';
 import { checkExpressions, readTable } from '../../src/database/catalog.ts';
-import { Databases, type Database } from '../../src/database/databases.ts';
+import { Databases, readServer, type Database } from '../../src/database/databases.ts';
 import { userSql } from '../../src/sql/sql.ts';
 import { startServer, type TestDatabase, type TestServer } from '../support/database.ts';
 import { dualWriting, fullName } from '../support/database-change.ts';
@@ -90,7 +90,6 @@ describe('what hangs on a column', () => {
       CREATE INDEX t_e ON t (e);
       CREATE INDEX t_expression ON t ((f + 1)) WHERE g > 0;
       CREATE VIEW v AS SELECT h FROM t;
-      CREATE PUBLICATION pub FOR TABLE t (a, k);
       CREATE STATISTICS stats ON m, n FROM t;
       GRANT SELECT (m) ON t TO PUBLIC;
       CREATE POLICY pol ON t USING (p > 0);
@@ -98,11 +97,14 @@ describe('what hangs on a column', () => {
       CREATE TRIGGER trg AFTER UPDATE OF n ON t FOR EACH ROW EXECUTE FUNCTION f();
       CREATE RULE rul AS ON UPDATE TO t WHERE NEW.g = 3 DO INSTEAD NOTHING;
       CREATE FUNCTION reader() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT max(e) FROM t; END;`);
+    // Column lists came with PostgreSQL 15.
+    const { version } = await readServer(db);
+    if (version >= 150_000) await sandbox.script('CREATE PUBLICATION pub FOR TABLE t (a, k)');
     const { dependents } = await read('t');
     const listed = dependents.map(({ column, kind, name }) => `${column}: ${kind} ${name}`);
     expect(listed).toEqual([
       'a: primary key t_pkey',
-      'a: publication pub',
+      ...(version >= 150_000 ? ['a: publication pub'] : []),
       'b: foreign key t_b_fkey',
       'c: foreign key child_id_fkey of public.child',
       'c: unique constraint t_c_key',
@@ -114,7 +116,7 @@ describe('what hangs on a column', () => {
       'g: rule rul',
       'h: view public.v',
       'i: generated column j',
-      'k: publication pub',
+      ...(version >= 150_000 ? ['k: publication pub'] : []),
       'l: sequence t_l_seq',
       'm: grant PUBLIC',
       'm: statistics stats',
@@ -127,7 +129,7 @@ describe('what hangs on a column', () => {
 
   test('in a partition counts, a copy of the parent’s does not', async () => {
     await sandbox.script(`
-      CREATE TABLE t (a int, b int, c int UNIQUE NULLS NOT DISTINCT, PRIMARY KEY (c)) PARTITION BY LIST (c);
+      CREATE TABLE t (a int, b int, c int, PRIMARY KEY (c)) PARTITION BY LIST (c);
       CREATE INDEX t_b ON t (b);
       CREATE TABLE t1 (b int, a int, c int NOT NULL);
       ALTER TABLE t ATTACH PARTITION t1 FOR VALUES IN (1);
@@ -143,7 +145,6 @@ describe('what hangs on a column', () => {
       'b: index t_b',
       'c: partition key public.t',
       'c: primary key t_pkey',
-      'c: unique constraint t_c_key',
     ]);
     expect((await read('by_expression')).dependents).toEqual([
       { column: 'a', kind: 'partition key', name: 'public.by_expression' },

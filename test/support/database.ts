@@ -3,8 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, chmod, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { jest } from '@jest/globals';
 import pg from 'pg';
 import { removePostgres, startPostgres, type Postgres, type PostgresOptions } from '../../dev/postgres.ts';
+
+// A real server on a busy machine: the bounds that matter are asserted by the tests themselves.
+jest.setTimeout(30_000);
 
 /** One database, made for one test. */
 export interface TestDatabase {
