@@ -205,7 +205,7 @@ export const installTriggers = (
 };
 
 /** True if the triggers exist, are enabled and are of the mode. */
-export const triggersStand = (id: number, table: TableFacts, mode: TriggerMode): boolean =>
+const triggersStand = (id: number, table: TableFacts, mode: TriggerMode): boolean =>
   table.marks[syncFunction(id)] === triggerMark(mode) &&
   Object.values(triggerNames(id)).every((name) =>
     table.triggers.some((trigger) => trigger.name === name && trigger.enabled),

@@ -37,7 +37,7 @@ export const readyPhase = (spec: SchemaChangeSpec): Phase => {
 const atTheDoor: readonly Reason[] = ['TargetPhaseReached', 'AwaitingApproval'];
 
 /** True once a phase's own work is done, on the way forward. */
-export const isDone = ({ ledger, reason }: Standing, phase: Phase): boolean => {
+const isDone = ({ ledger, reason }: Standing, phase: Phase): boolean => {
   if (ledger === undefined || ledger.direction === 'back' || ledger.state === 'Abandoned') return false;
   if (ledger.state === 'Completed') return true;
   return isBefore(phase, ledger.phase) || (ledger.phase === phase && atTheDoor.includes(reason));

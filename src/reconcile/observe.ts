@@ -126,11 +126,7 @@ const preflight = async (
 };
 
 /** The code that a workload should run, given how far the change has come and which way it goes. */
-export const wantedOf = (
-  resource: SchemaChange,
-  workload: Workload,
-  ledger: LedgerFacts | undefined,
-): Wanted => {
+const wantedOf = (resource: SchemaChange, workload: Workload, ledger: LedgerFacts | undefined): Wanted => {
   if (resource.metadata.deletionTimestamp !== undefined) return { kind: 'abandon' };
   if (ledger === undefined || ledger.state !== 'Active') return { kind: 'original' };
   const releases = workload.releases.filter(({ phase }) =>

@@ -43,7 +43,8 @@ export const lit = (value: string): Sql => {
 
 /** A whole number as a literal. */
 export const int = (value: number | bigint): Sql => {
-  if (typeof value === 'number' && !Number.isSafeInteger(value)) throw new Error(`${value} is no safe integer.`);
+  if (typeof value === 'number' && !Number.isSafeInteger(value))
+    throw new Error(`${value} is no safe integer.`);
   return make(String(value));
 };
 

@@ -1,7 +1,7 @@
 /** The operator as a process of its own, against a private API server and PostgreSQL: no part of it is a fake. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
@@ -132,9 +132,13 @@ export class Bench {
   /** Writes Secret `db` of a namespace. */
   async secret(namespace: string, uri: string, key = 'uri'): Promise<void> {
     const data = { [key]: Buffer.from(uri).toString('base64') };
-    await this.cluster.apply({ resource: secrets, namespace, name: 'db' }, { data } as never, {
-      force: true,
-    });
+    await this.cluster.apply(
+      { resource: secrets, namespace, name: 'db' },
+      { data },
+      {
+        force: true,
+      },
+    );
   }
 
   /** Applies a SchemaChange named `change`; quarantine is cut to a second. */
@@ -143,7 +147,7 @@ export class Bench {
       this.refOf(place),
       {
         spec: { database: { secretRef: { name: 'db' } }, change, quarantine: { duration: '1s' }, ...spec },
-      } as never,
+      },
       { force: true, fieldManager: 'test' },
     );
   }
@@ -154,11 +158,11 @@ export class Bench {
   }
 
   refOf({ namespace }: Place): Ref<SchemaChange> {
-    return { resource: schemaChanges, namespace, name: 'change' } as never;
+    return { resource: schemaChanges, namespace, name: 'change' };
   }
 
   async status(place: Place): Promise<SchemaChangeStatus> {
-    const resource = await this.cluster.get(this.refOf(place) as never);
+    const resource = await this.cluster.get(this.refOf(place));
     return (resource as SchemaChange | undefined)?.status ?? {};
   }
 
@@ -205,7 +209,3 @@ export const hasLedger = async (client: pg.Client): Promise<boolean> => {
   const { rowCount } = await client.query(`SELECT 1 FROM pg_namespace WHERE nspname = 'segue'`);
   return rowCount === 1;
 };
-
-/** A manifest of the examples, as text. */
-export const example = (name: string): Promise<string> =>
-  readFile(path.join(project, 'examples', name), 'utf8');

@@ -64,7 +64,7 @@ test(
     ]);
     expect(status.history?.every(({ completedAt }) => completedAt !== undefined)).toBe(true);
     expect(status.verification).toEqual({ rowsCompared: 5000, mismatches: 0, sampleKeys: [] });
-    const resource = await bench.cluster.get(bench.refOf(place) as never);
+    const resource = await bench.cluster.get(bench.refOf(place));
     expect(resource?.metadata.finalizers ?? []).toEqual([]);
     for (const type of [
       'Ready',
@@ -210,7 +210,7 @@ test(
     const place = await bench.place(table);
     await bench.apply(place, merge, { targetPhase: 'SwitchReads' });
     await bench.until(place, ({ message }) => message?.includes('targetPhase') ?? false);
-    await bench.cluster.delete(bench.refOf(place) as never);
+    await bench.cluster.delete(bench.refOf(place));
     await bench.until(place, (status) => Object.keys(status).length === 0);
     expect(await leftovers(place)).toBe(0);
     expect(await columns(place)).toEqual(['id', 'first_name', 'last_name', 'city', 'full_name']);
@@ -225,7 +225,7 @@ test('the resource deleted with the database away is let go with a Warning', asy
   await bench.apply(place, merge, { targetPhase: 'DualWrite' });
   await bench.until(place, ({ message }) => message?.includes('targetPhase') ?? false);
   await bench.secret(place.namespace, 'postgresql://postgres:x@127.0.0.1:9/postgres');
-  await bench.cluster.delete(bench.refOf(place) as never);
+  await bench.cluster.delete(bench.refOf(place));
   await bench.until(place, (status) => Object.keys(status).length === 0, 70_000);
   const warned = (await bench.events(place)).some(({ reason }) => reason === 'CleanupAbandoned');
   expect(warned).toBe(true);

@@ -40,21 +40,27 @@ const managed = (service?: string) => ({
 });
 
 const shop = (place: Place): Promise<unknown> =>
-  bench.cluster.create({ resource: deployments, namespace: place.namespace, name: 'shop' }, {
-    spec: {
-      replicas: 1,
-      selector: { matchLabels: { app: 'shop' } },
-      template: {
-        metadata: { labels: { app: 'shop' } },
-        spec: { containers: [{ name: 'shop', image: 'shop:1' }] },
+  bench.cluster.create(
+    { resource: deployments, namespace: place.namespace, name: 'shop' },
+    {
+      spec: {
+        replicas: 1,
+        selector: { matchLabels: { app: 'shop' } },
+        template: {
+          metadata: { labels: { app: 'shop' } },
+          spec: { containers: [{ name: 'shop', image: 'shop:1' }] },
+        },
       },
     },
-  } as never);
+  );
 
 const shopService = (place: Place): Promise<unknown> =>
-  bench.cluster.create({ resource: services, namespace: place.namespace, name: 'shop' }, {
-    spec: { selector: { app: 'shop' }, ports: [{ port: 80 }] },
-  } as never);
+  bench.cluster.create(
+    { resource: services, namespace: place.namespace, name: 'shop' },
+    {
+      spec: { selector: { app: 'shop' }, ports: [{ port: 80 }] },
+    },
+  );
 
 interface Case {
   readonly name: string;
