@@ -24,7 +24,7 @@ import {
   waiting,
   whyNotBegin,
 } from './progress.ts';
-import { templateAnnotation, type Failure, type Hold } from './record.ts';
+import { strayHash, templateAnnotation, type Failure, type Hold } from './record.ts';
 import {
   allAvailableSince,
   availablePods,
@@ -78,6 +78,8 @@ const withoutHold = (observed: Observed): RolloutFacts => {
       ? removeGreen(observed, green)
       : noteHold(observed);
   if (wanted.kind === 'abandon') return done;
+  const stray = service === undefined ? undefined : strayHash(service);
+  if (stray !== undefined) return { kind: 'waiting', ...stray };
   const draining = observed.greenPods.length;
   if (draining > 0 || green !== undefined)
     return waiting(`Deployment ${nameOf(base)} serves alone; ${draining} green pods are still ending`);

@@ -12,6 +12,7 @@ import {
   readHold,
   readRecord,
   recordAnnotation,
+  strayHash,
   type RolloutRecord,
 } from './record.ts';
 import { readObjects, type Objects } from './read.ts';
@@ -177,7 +178,7 @@ const serviceViolations = (
   { strangers }: Objects,
 ): readonly Violation[] => {
   const { name } = service.metadata;
-  const { [hashLabel]: hash, ...selector } = service.spec.selector ?? {};
+  const { [hashLabel]: _, ...selector } = service.spec.selector ?? {};
   const hold = readHold(service);
   if (hold === 'unreadable')
     return [
@@ -194,12 +195,8 @@ const serviceViolations = (
         `Service ${name} is headless, so clients keep pods' addresses and can't be switched; use strategy rollingUpdate.`,
       ),
     );
-  if (hash !== undefined && hold === undefined)
-    found.push(
-      invalid(
-        `Service ${name} selects one ReplicaSet alone, by ${hashLabel}; remove that key from its selector.`,
-      ),
-    );
+  const stray = strayHash(service);
+  if (stray !== undefined) found.push(stray);
   const labels = deployment.spec.template.metadata?.labels ?? {};
   const wrong = Object.entries(selector).find(([key, value]) => labels[key] !== value);
   if (wrong !== undefined)

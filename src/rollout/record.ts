@@ -3,8 +3,9 @@
  * so: what it laid over a template stands in an annotation of the Deployment, that it holds a Service in one
  * of the Service. A crash between two writes therefore never loses anything.
  */
-import type { KubeObject } from '../kube/types.ts';
-import type { Fields } from './overlay.ts';
+import type { Violation } from '../api/facts.ts';
+import type { KubeObject, Service } from '../kube/types.ts';
+import { hashLabel, type Fields } from './overlay.ts';
 
 /** On a Deployment: `rollout.segue.dev/<change>`. A prefix of its own, for the name alone may have 63 characters. */
 export const recordAnnotation = (change: string): string => `rollout.segue.dev/${change}`;
@@ -79,8 +80,7 @@ const read = (object: KubeObject, annotation: string): object | undefined | 'unr
 export const readRecord = (
   deployment: KubeObject,
   change: string,
-): RolloutRecord | undefined | 'unreadable' =>
-  read(deployment, recordAnnotation(change)) as RolloutRecord | undefined | 'unreadable';
+): RolloutRecord | undefined | 'unreadable' => read(deployment, recordAnnotation(change));
 
 export const readHold = (service: KubeObject): Hold | undefined | 'unreadable' => {
   const hold = read(service, holdAnnotation) as Hold | undefined | 'unreadable';
@@ -88,6 +88,15 @@ export const readHold = (service: KubeObject): Hold | undefined | 'unreadable' =
     ? 'unreadable'
     : hold;
 };
+
+/** A Service that is held to one ReplicaSet, and no note of ours says why: nobody knows who would let it go. */
+export const strayHash = (service: Service): Violation | undefined =>
+  service.spec.selector?.[hashLabel] === undefined || readHold(service) !== undefined
+    ? undefined
+    : {
+        reason: 'InvalidWorkload',
+        message: `Service ${service.metadata.name} selects the pods of one ReplicaSet alone, by ${hashLabel}; remove that key from its selector.`,
+      };
 
 /** The annotation's text; null, which removes it in a merge patch, for a record that says nothing. */
 export const recordText = (record: RolloutRecord): string | null => {
