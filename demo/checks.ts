@@ -7,7 +7,7 @@ import type { Kill } from './operator-killer.ts';
 import { shopNamespace } from './places.ts';
 import type { DemoCluster } from './stages/cluster.ts';
 import { withClient } from './stages/database.ts';
-import { readService, type ServiceSpec } from './stages/shop.ts';
+import { readService, type ServiceState } from './stages/shop.ts';
 
 export interface Check {
   readonly name: string;
@@ -120,7 +120,7 @@ async function list<T>(cluster: DemoCluster, kind: string): Promise<readonly T[]
   return (await cluster.kubectl.json<{ items: T[] }>(['get', kind, `--namespace=${shopNamespace}`])).items;
 }
 
-async function workloadChecks(cluster: DemoCluster, serviceBefore: ServiceSpec): Promise<readonly Check[]> {
+async function workloadChecks(cluster: DemoCluster, serviceBefore: ServiceState): Promise<readonly Check[]> {
   const service = await readService(cluster);
   const deployments = await list<Deployment>(cluster, 'deployments');
   const pods = await list<PodTemplate>(cluster, 'pods');
@@ -138,10 +138,10 @@ async function workloadChecks(cluster: DemoCluster, serviceBefore: ServiceSpec):
   return [
     check(
       'the Service selects as before',
-      isDeepStrictEqual(service.selector, serviceBefore.selector),
-      service.selector,
+      isDeepStrictEqual(service.spec.selector, serviceBefore.spec.selector),
+      service.spec.selector,
     ),
-    check('the Service is otherwise as before', isDeepStrictEqual(service, serviceBefore), service.clusterIP),
+    check('the Service is otherwise as before', isDeepStrictEqual(service, serviceBefore), service),
     check(
       'there is no Deployment but the shop',
       deployments.length === 1,
@@ -162,7 +162,7 @@ async function workloadChecks(cluster: DemoCluster, serviceBefore: ServiceSpec):
 /** What the change left in the cluster, once the last old pods have ended. */
 export async function checkWorkloads(
   cluster: DemoCluster,
-  serviceBefore: ServiceSpec,
+  serviceBefore: ServiceState,
 ): Promise<readonly Check[]> {
   const end = performance.now() + settleMs;
   for (;;) {

@@ -68,19 +68,25 @@ export class Kubectl {
    * as each does when the API server says so or is gone for a moment, is begun anew.
    */
   async *watch<T extends KubernetesObject>(path: string, signal: AbortSignal): AsyncGenerator<T> {
-    const either = AbortSignal.any([this.#signal, signal]);
-    while (!either.aborted) {
-      const query = `${path}${path.includes('?') ? '&' : '?'}watch=true`;
-      const child = startChild(this.#program, this.#with(['get', '--raw', query]), { signal: either });
-      child.stdin.end();
-      child.stderr.resume();
-      const closed = once(child, 'close').catch(() => undefined);
-      for await (const line of createInterface({ input: child.stdout })) {
-        const event = JSON.parse(line) as WatchEvent;
-        if (event.type === 'ADDED' || event.type === 'MODIFIED') yield event.object as T;
+    // Also whoever stops listening ends the watch.
+    const left = new AbortController();
+    const ended = AbortSignal.any([this.#signal, signal, left.signal]);
+    const query = `${path}${path.includes('?') ? '&' : '?'}watch=true`;
+    try {
+      while (!ended.aborted) {
+        const child = startChild(this.#program, this.#with(['get', '--raw', query]), { signal: ended });
+        child.stdin.end();
+        child.stderr.resume();
+        const closed = once(child, 'close').catch(() => undefined);
+        for await (const line of createInterface({ input: child.stdout })) {
+          const event = JSON.parse(line) as WatchEvent;
+          if (event.type === 'ADDED' || event.type === 'MODIFIED') yield event.object as T;
+        }
+        await closed;
+        await delay(rewatchMs, undefined, { signal: ended }).catch(() => undefined);
       }
-      await closed;
-      await delay(rewatchMs, undefined, { signal: either }).catch(() => undefined);
+    } finally {
+      left.abort();
     }
   }
 

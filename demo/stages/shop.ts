@@ -6,11 +6,17 @@ import { step } from '../../dev/cluster/progress.ts';
 import { manifestsDirectory, shopNamespace } from '../places.ts';
 import type { DemoCluster } from './cluster.ts';
 
-/** What Segue has to leave as it was. */
-export interface ServiceSpec {
-  readonly clusterIP: string;
-  readonly selector: Readonly<Record<string, string>>;
-  readonly ports: readonly { readonly port: number; readonly nodePort?: number }[];
+type Labels = Readonly<Record<string, string>>;
+
+/** What Segue has to leave as it was: all of a Service that a person could have set. */
+export interface ServiceState {
+  readonly labels: Labels | undefined;
+  readonly annotations: Labels | undefined;
+  readonly spec: {
+    readonly clusterIP: string;
+    readonly selector: Labels;
+    readonly ports: readonly { readonly port: number; readonly nodePort?: number }[];
+  };
 }
 
 const rolloutTimeoutMs = 120_000;
@@ -24,15 +30,14 @@ async function databaseSecret(uri: string): Promise<string> {
   return stringify({ ...secret, stringData: { uri } });
 }
 
-export const readService = async (cluster: DemoCluster): Promise<ServiceSpec> =>
-  (
-    await cluster.kubectl.json<{ spec: ServiceSpec }>([
-      'get',
-      'service',
-      'shop',
-      `--namespace=${shopNamespace}`,
-    ])
-  ).spec;
+export async function readService(cluster: DemoCluster): Promise<ServiceState> {
+  const service = await cluster.kubectl.json<{
+    readonly metadata: { readonly labels?: Labels; readonly annotations?: Labels };
+    readonly spec: ServiceState['spec'];
+  }>(['get', 'service', 'shop', `--namespace=${shopNamespace}`]);
+  const { labels, annotations } = service.metadata;
+  return { labels, annotations, spec: service.spec };
+}
 
 /** Starts version 1 of the shop and waits until all its pods are available. */
 export async function startShop(cluster: DemoCluster, databaseUri: string): Promise<void> {
@@ -70,7 +75,7 @@ async function nodeAddress(cluster: DemoCluster): Promise<string> {
  * @throws if it does not within half a minute
  */
 export async function shopUrl(cluster: DemoCluster, signal: AbortSignal): Promise<string> {
-  const { clusterIP, ports } = await readService(cluster);
+  const { clusterIP, ports } = (await readService(cluster)).spec;
   const nodePort = ports[0]?.nodePort;
   const url =
     nodePort === undefined ? `http://${clusterIP}` : `http://${await nodeAddress(cluster)}:${nodePort}`;
