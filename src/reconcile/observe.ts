@@ -139,7 +139,6 @@ const workloads = async (
   ports: Ports,
   resource: SchemaChange,
   ledger: LedgerFacts | undefined,
-  now: number,
 ): Promise<Fact<readonly WorkloadFacts[]>> => {
   const { namespace, name, uid } = resource.metadata;
   const found: WorkloadFacts[] = [];
@@ -150,7 +149,8 @@ const workloads = async (
       workload,
       wanted: wantedOf(resource, workload, ledger),
       retry: resourceFacts(resource).retry,
-      now,
+      // The operator's clock: what is due in a roll-out was written by it, not by the database.
+      now: Date.now(),
     });
     if (!fact.known) return fact;
     found.push(fact.value);
@@ -200,7 +200,7 @@ export const observe = async (ports: Ports, resource: SchemaChange): Promise<Obs
     workloads:
       active === undefined && resource.metadata.deletionTimestamp === undefined
         ? unknown('Pending', 'Workloads are looked at once the change has begun.')
-        : await workloads(ports, resource, active, now),
+        : await workloads(ports, resource, active),
     replicasReplayed: await replicas(ports, resource, active),
   };
   return { facts, db };
