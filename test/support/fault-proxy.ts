@@ -142,6 +142,13 @@ export class FaultProxy {
     this.#silent = false;
   }
 
+  /** Ends every fault. */
+  heal(): void {
+    this.#faults = [];
+    this.accept();
+    this.speak();
+  }
+
   /** Requests that match, so far. */
   seen(match: RegExp): SeenRequest[] {
     return this.requests.filter(({ method, url }) => match.test(`${method} ${url}`));

@@ -351,3 +351,58 @@ describe('it survives', () => {
     await eventually(() => expect(told).toEqual(['a -→1', 'a 1→2', 'b -→1']));
   }, 60_000);
 });
+
+test('after any series of faults it has what the server has, and has told every step of it', async () => {
+  /** What the handler has been told, as a copy of its own. */
+  const told = new Map<string, string>();
+  const wrong: string[] = [];
+  const text = (object: ConfigMap | undefined) => object && `${object.metadata.uid} ${object.data?.['x']}`;
+  const { reflector } = reflect({
+    timing: { backoff: quick, silenceMs: 1_100, relistMs: 1_500 },
+    onChange: (key, previous, current) => {
+      const before = told.get(key);
+      if (previous === undefined ? before !== undefined : before === undefined)
+        wrong.push(`${key}: ${before}`);
+      const now = text(current);
+      if (now === undefined) told.delete(key);
+      else told.set(key, now);
+    },
+  });
+  await reflector.synced();
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  let state = seed;
+  const below = (n: number) => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff;
+    return (state >>> 8) % n;
+  };
+  const faults = [
+    () => proxy.cut(),
+    () => proxy.inject({ match: /watch=true/u, answer: 410, reason: 'Expired' }),
+    () => proxy.inject({ match: /configmaps/u, answer: 500, times: 2 }),
+    () => proxy.say({ type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired' } }),
+    () => proxy.inject({ match: /configmaps/u, answer: 'cut' }),
+    () => proxy.silence(),
+    () => proxy.speak(),
+    () => proxy.refuse(),
+    () => proxy.accept(),
+  ];
+  const end = performance.now() + 5_000;
+  for (let i = 0; performance.now() < end; i += 1) {
+    const name = `m-${below(5)}`;
+    if (below(3) === 0) await others.delete(map(name));
+    else await put(name, String(i));
+    if (i % 4 === 0) faults[below(faults.length)]?.();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  proxy.heal();
+  const { items } = await others.list(configMaps, {
+    namespace,
+    fieldSelector: 'metadata.name!=kube-root-ca.crt',
+  });
+  const expected = Object.fromEntries(
+    items.map((item) => [`${namespace}/${item.metadata.name}`, text(item)]),
+  );
+  await eventually(() => expect({ seed, told: Object.fromEntries(told) }).toEqual({ seed, told: expected }));
+  expect({ seed, wrong }).toEqual({ seed, wrong: [] });
+  expect(reflector.list().map(text).sort()).toEqual([...told.values()].sort());
+}, 60_000);
