@@ -384,7 +384,12 @@ test('after any series of faults it has what the server has, and has told every 
     () => proxy.silence(),
     () => proxy.speak(),
     () => proxy.refuse(),
+    () => {
+      proxy.inject({ match: /watch=true/u, answer: 410, reason: 'Expired' });
+      proxy.refuse();
+    },
     () => proxy.accept(),
+    () => proxy.heal(),
   ];
   const end = performance.now() + 5_000;
   for (let i = 0; performance.now() < end; i += 1) {
