@@ -106,7 +106,7 @@ export async function followChange(
     await heartbeat;
   }
   if (seen === undefined) throw new Error(`no SchemaChange ${namespace}/${name} was seen`);
-  show(`not ended within ${formatElapsed(following.timeoutMs)}`);
+  if (stop.aborted) show(`not ended within ${formatElapsed(following.timeoutMs)}`);
   return { change: seen, phases: phaseTimes(entered) };
 }
 
