@@ -25,7 +25,7 @@ export interface ElectionTiming {
   readonly retryMs: number;
 }
 
-export const defaultElectionTiming: ElectionTiming = {
+const defaultElectionTiming: ElectionTiming = {
   durationMs: 15_000,
   renewDeadlineMs: 10_000,
   retryMs: 2_000,

@@ -38,7 +38,11 @@ export class MemoryCluster implements Cluster {
     return await this.#call('get', ref, options, () => this.objects.get(objectPath(ref)) as T | undefined);
   }
 
-  async create<T extends KubeObject>(ref: Ref<T>, object: Partially<T>, options: CallOptions = {}): Promise<T> {
+  async create<T extends KubeObject>(
+    ref: Ref<T>,
+    object: Partially<T>,
+    options: CallOptions = {},
+  ): Promise<T> {
     return await this.#call('create', ref, options, () => {
       if (this.objects.has(objectPath(ref))) throw refuse(409, 'AlreadyExists');
       return this.#store(ref, object, `uid-${this.#version + 1}`);

@@ -27,10 +27,10 @@ test('people read one line for what was said many times', async () => {
   const note = 'pid 4711 holds a lock on customers.';
   const locked = { regarding, type: 'Warning', reason: 'Locked', action: 'AddColumn', note } as const;
   for (let i = 0; i < 5; i += 1) events.emit(locked);
-  events.emit({ ...locked, type: 'Normal', reason: 'Started', note: `${'ä'.repeat(600)}` });
+  events.emit({ ...locked, type: 'Normal', reason: 'Started', note: 'ä'.repeat(600) });
   await eventually(async () => {
     const { items } = await cluster.list(eventsResource, { namespace: 'shop' });
-    expect(items.map(({ reason }) => reason).sort()).toEqual(['Locked', 'Started']);
+    expect(new Set(items.map(({ reason }) => reason))).toEqual(new Set(['Locked', 'Started']));
     expect(items.find(({ reason }) => reason === 'Locked')?.series?.count).toBe(5);
   });
   events.emit(locked);

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { isInvalid } from '../../../src/kube/api-error.ts';
 import { type Cluster, connect } from '../../../src/kube/client.ts';
 import { Election } from '../../../src/kube/lease.ts';
@@ -109,7 +109,7 @@ describe('a Lease', () => {
   });
 
   test('is taken over from a leader that was killed', async () => {
-    const program = join(import.meta.dirname, '../../support/leader-process.ts');
+    const program = fileURLToPath(import.meta.resolve('../../support/leader-process.ts'));
     const child = spawn(process.execPath, [program, api.kubeconfig, name, JSON.stringify(timing)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -409,5 +409,5 @@ test('after any series of faults it has what the server has, and has told every 
   );
   await eventually(() => expect({ seed, told: Object.fromEntries(told) }).toEqual({ seed, told: expected }));
   expect({ seed, wrong }).toEqual({ seed, wrong: [] });
-  expect(reflector.list().map(text).sort()).toEqual([...told.values()].sort());
+  expect(new Set(reflector.list().map(text))).toEqual(new Set(told.values()));
 }, 60_000);
