@@ -1,6 +1,6 @@
 /** The single writes that roll-outs are made of, as plain data; `act.ts` carries them out. Pure. */
 import type { RolloutFacts, RolloutStep } from '../api/facts.ts';
-import type { Deployment, KubeObject, PodTemplate } from '../kube/types.ts';
+import type { Deployment, KubeObject, PodTemplate, Service } from '../kube/types.ts';
 import type { Partially } from '../kube/client.ts';
 import { fingerprint } from './canonical.ts';
 import { greenName, type Observed } from './observed.ts';
@@ -64,9 +64,9 @@ const patch = (
 };
 
 /** The Service's selector and the note on why it is so, in one write. `hash` null takes the hash away. */
-const serviceWrite = (observed: Observed, hold: Hold | null, hash?: string | null): Write => {
+const serviceWrite = (observed: Observed, hold: Hold, hash?: string | null): Write => {
   if (observed.service === undefined) throw new Error('There is no Service to write.');
-  const annotations = { [holdAnnotation]: hold === null ? null : JSON.stringify(hold) };
+  const annotations = { [holdAnnotation]: JSON.stringify(hold) };
   const spec = hash === undefined ? undefined : { selector: { [hashLabel]: hash } };
   return patch('Service', observed.service, annotations, spec);
 };
@@ -128,17 +128,20 @@ export const noteHold = (observed: Observed): RolloutFacts =>
     serviceWrite(observed, newHold(observed)),
   );
 
-export const restoreService = (observed: Observed): RolloutFacts =>
-  step(
-    observed,
-    'RestoreService',
-    `Putting the selector of Service ${serviceName(observed)} back as it was.`,
-    serviceWrite(
-      observed,
-      null,
-      observed.service?.spec.selector?.[hashLabel] === undefined ? undefined : null,
-    ),
-  );
+export const restoreService = (observed: Observed): RolloutFacts => {
+  if (observed.service === undefined) throw new Error('There is no Service to restore.');
+  return restoreServiceOf(observed.namespace, nameOf(observed.base), observed.service);
+};
+
+/** For a Service whose Deployment is gone. */
+export const restoreServiceOf = (namespace: string, deployment: string, service: Service): RolloutFacts => {
+  const isHeld = service.spec.selector?.[hashLabel] !== undefined;
+  const message = `Putting the selector of Service ${service.metadata.name} back as it was.`;
+  const spec = isHeld ? { selector: { [hashLabel]: null } } : undefined;
+  const write = patch('Service', service, { [holdAnnotation]: null }, spec);
+  const value: WriteStep = { kind: 'RestoreService', deployment, namespace, message, write };
+  return { kind: 'step', step: value, message };
+};
 
 export const createGreen = (observed: Observed, { template }: Target): RolloutFacts => {
   const { base, change, service } = observed;

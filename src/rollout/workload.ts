@@ -7,11 +7,13 @@ import { nextBlueGreen } from './blue-green.ts';
 import { violationsOf } from './check.ts';
 import { ownGreen, type Observed } from './observed.ts';
 import { isActive } from './pod.ts';
+import { done, waiting } from './progress.ts';
 import { podsByCode } from './pods-by-code.ts';
 import { isOwnedBy, isPodOf, readObjects, type Objects } from './read.ts';
 import { greenLabel, readHold, readRecord } from './record.ts';
 import { nextRollingUpdate } from './rolling-update.ts';
 import type { Side } from './side.ts';
+import { restoreServiceOf } from './step.ts';
 import { unreadable } from './unreadable.ts';
 import type { WorkloadInput } from './wanted.ts';
 
@@ -53,18 +55,31 @@ const strategyOf = ({ workload }: WorkloadInput): WorkloadFacts['strategy'] => {
 export const rolloutOf = (input: WorkloadInput, objects: Objects): RolloutFacts => {
   const { deployment } = objects;
   // Only a resource that goes away gets here without one; green went with it, by its owner reference.
-  if (deployment === undefined) return { kind: 'done' };
+  if (deployment === undefined) return withoutDeployment(input, objects);
   const observed = observedOf(input, objects, deployment);
   if (observed === undefined) {
     const [violation] = violationsOf(input, objects);
-    return violation === undefined ? { kind: 'done' } : { kind: 'waiting', ...violation };
+    return violation === undefined ? done : { kind: 'waiting', ...violation };
   }
   if (strategyOf(input) === 'BlueGreen' && objects.service?.metadata.name === input.workload.service)
     return nextBlueGreen(observed);
   // The resource was edited while a Service was held: that comes to its end first.
   const leftover = leftoverOf(observed);
   if (leftover !== undefined && leftover.kind !== 'done') return leftover;
-  return strategyOf(input) === 'RollingUpdate' ? nextRollingUpdate(observed) : { kind: 'done' };
+  if (input.workload.mode === 'Observe' || input.wanted.kind === 'abandon') return done;
+  if (ownGreen(observed) !== undefined)
+    return waiting(`the green pods of ${deployment.metadata.name} from before are still ending`);
+  return nextRollingUpdate(observed);
+};
+
+const withoutDeployment = (
+  { namespace, change, workload }: WorkloadInput,
+  { service }: Objects,
+): RolloutFacts => {
+  const hold = service === undefined ? undefined : readHold(service);
+  const isOurs =
+    typeof hold === 'object' && hold.change === change.name && hold.deployment === workload.deployment;
+  return isOurs && service !== undefined ? restoreServiceOf(namespace, workload.deployment, service) : done;
 };
 
 const leftoverOf = (observed: Observed): RolloutFacts | undefined =>

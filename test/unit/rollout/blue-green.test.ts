@@ -19,10 +19,14 @@ const labelOf = (shop: Shop) =>
 
 /** Counts moments at which fewer ready pods were selected than the shop has, or traffic went to a dead pod. */
 const watchTraffic = (shop: Shop) => {
-  const seen = { short: 0, dead: 0 };
+  const seen = { short: 0, dead: 0, misdeeds: [] as string[] };
+  let steps = 0;
+  shop.sim.proxyDelayMs = 3_000;
   return {
     seen,
     each: () => {
+      if (shop.steps.length > steps) seen.misdeeds.push(...shop.misdeeds(shop.steps.at(-1) ?? ''));
+      steps = shop.steps.length;
       if (shop.sim.selected('shop').length < replicas) seen.short += 1;
       const alive = new Set(shop.sim.pods.map(({ metadata }) => metadata.name));
       const routed = shop.sim.routed();
@@ -36,7 +40,7 @@ test('a release goes through every step, and at no moment is a pod missing behin
   const { seen, each } = watchTraffic(shop);
   expect(await shop.toEnd(each)).toEqual({ kind: 'done' });
   expect(shop.steps).toEqual(forward);
-  expect(seen).toEqual({ short: 0, dead: 0 });
+  expect(seen).toEqual({ short: 0, dead: 0, misdeeds: [] });
   expect(shop.leftovers()).toEqual([]);
   expect(imageOf(shop)).toBe('shop:2');
   expect(labelOf(shop)).toBe('reads-new');
@@ -61,7 +65,7 @@ test('the next release and the walk back go the same way, and the template ends 
   expect(shop.steps).toEqual([...forward, ...forward, ...forward, ...forward]);
   expect(shop.sim.deployment('shop')?.spec.template).toEqual(template);
   expect(shop.sim.deployment('shop')?.metadata.annotations).toEqual({});
-  expect(seen).toEqual({ short: 0, dead: 0 });
+  expect(seen).toEqual({ short: 0, dead: 0, misdeeds: [] });
   expect(shop.leftovers()).toEqual([]);
 });
 

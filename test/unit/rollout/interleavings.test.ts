@@ -190,6 +190,8 @@ test(
             expect({ move, ready: shop.sim.selected('shop').length }).not.toEqual({ move, ready: 0 });
             const alive = new Set(shop.sim.pods.map(({ metadata }) => metadata.name));
             expect(shop.sim.routed().filter((name) => !alive.has(name))).toEqual([]);
+            if (move === 'act' && shop.steps.at(-1) === 'RestoreService')
+              expect(shop.misdeeds('RestoreService')).toEqual([]);
           };
           await play(shop, list, check);
           const { kind } = await expectEnd(shop);

@@ -121,6 +121,29 @@ export class Shop {
     });
   }
 
+  /** What a step that was just done must not have met: pods that a Service still counted on, or kept connections in. */
+  misdeeds(kind: string): readonly string[] {
+    const names = (pods: readonly { metadata: { name: string } }[]) =>
+      pods.map(({ metadata }) => metadata.name);
+    const isGreen = (name: string) => name.startsWith('shop-green-');
+    switch (kind) {
+      case 'RemoveGreen':
+        return this.sim.routed().filter(isGreen);
+      case 'RollDeployment':
+        return this.workload.strategy?.blueGreen === undefined
+          ? []
+          : this.sim.routed().filter((name) => !isGreen(name));
+      case 'RestoreService':
+        return names(this.sim.selected('shop')).filter(isGreen);
+      case 'SwitchToBase': {
+        const serving = new Set(names(this.sim.selected('shop')));
+        return names(this.sim.pods).filter((name) => !isGreen(name) && !serving.has(name));
+      }
+      default:
+        return [];
+    }
+  }
+
   /** What must be so once a roll-out has ended, however it did. */
   leftovers(): readonly string[] {
     const { metadata, spec } = this.sim.service('shop');

@@ -60,7 +60,7 @@ export class SimulatedCluster {
         await Promise.resolve();
         if (this.#objects.has(keyOf(ref.resource, ref.name))) throw new ApiError('exists', { status: 409 });
         this.writes.push(`create ${ref.resource.kind} ${ref.name}`);
-        return this.put(ref.resource.kind, ref.name, object as Json);
+        return this.put(ref.resource.kind, ref.name, object);
       },
       patch: async (ref: Ref, body: object) => {
         await Promise.resolve();
@@ -138,7 +138,7 @@ export class SimulatedCluster {
     const key = `${kind}/${name}`;
     const old = this.#objects.get(key);
     if (old === undefined) return;
-    const next = merge(old as unknown as Json, body) as unknown as Mutable<KubeObject>;
+    const next = merge(old, body) as unknown as Mutable<KubeObject>;
     const changed =
       JSON.stringify((old as unknown as Json)['spec']) !== JSON.stringify((next as unknown as Json)['spec']);
     this.#objects.set(key, next);
@@ -454,8 +454,8 @@ const live = (
   }
 };
 
-const merge = (base: Json, change: Json): Json => {
-  const result: Json = { ...base };
+const merge = (base: object, change: Json): Json => {
+  const result: Json = { ...(base as Json) };
   for (const [name, value] of Object.entries(change)) {
     if (value === null) delete result[name];
     else if (typeof value === 'object' && !Array.isArray(value))
