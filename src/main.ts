@@ -74,7 +74,12 @@ const lead = async (
   await aborted(stop, lost);
   if (lost.aborted) return;
   running(undefined);
-  await controller.stop();
+  const unfinished = await controller.stop();
+  if (unfinished.length > 0) {
+    // The Lease is kept and runs out by itself, so that no other operator begins while this one still works.
+    log.error({ unfinished }, 'work did not come to its end in time; exiting without releasing the lead');
+    process.exit(1);
+  }
   await events.stop();
   await databases.close();
 };

@@ -64,10 +64,14 @@ export class Controller {
     });
   }
 
-  /** Takes nothing more in, lets what runs come to its end, then stops watching. */
-  async stop(): Promise<void> {
-    await this.#queue.drain(drainMs);
+  /**
+   * Takes nothing more in, lets what runs come to its end, then stops watching. Resolves with the resources that
+   * are still being worked on: while there are any, the lead must not be given away.
+   */
+  async stop(): Promise<readonly string[]> {
+    const { unfinished } = await this.#queue.drain(drainMs);
     await Promise.all([this.#changes, ...this.#workloads].map((reflector) => reflector.stop()));
+    return unfinished;
   }
 
   #reflect<T extends KubeObject>(
