@@ -22,13 +22,13 @@ export interface Kill {
 /** How often a kill is tried while the operator is not back yet from the one before. */
 const retryMs = 50;
 
-/** Short phases are hit as they begin, long ones in the middle of their work. */
-const afterMs: Readonly<Record<Phase, number>> = {
+/** Within this time of its beginning a phase is hit, each run at another moment; short ones at once. */
+const withinMs: Readonly<Record<Phase, number>> = {
   AddColumn: 0,
   DualWrite: 0,
-  Backfill: 500,
-  SwitchReads: 8_000,
-  Quarantine: 3_000,
+  Backfill: 250,
+  SwitchReads: 40_000,
+  Quarantine: 10_000,
   Drop: 0,
 };
 
@@ -99,7 +99,7 @@ export class OperatorKiller {
   }
 
   async #killIn(phase: Phase): Promise<void> {
-    await delay(afterMs[phase], undefined, { signal: this.#signal }).catch(() => undefined);
+    await delay(Math.random() * withinMs[phase], undefined, { signal: this.#signal }).catch(() => undefined);
     while (this.#phase === phase && !this.#signal.aborted && !this.#kill(phase)) await delay(retryMs);
   }
 

@@ -17,11 +17,10 @@ export interface Call {
 
 const timeoutMs = 5_000;
 
-function causeOf(error: unknown, reused: boolean): string {
-  if (!(error instanceof Error)) return String(error);
+function causeOf(error: NodeJS.ErrnoException, reused: boolean): string {
   if (error.name === 'AbortError' || error.name === 'TimeoutError') return `no answer within ${timeoutMs} ms`;
-  const code = (error as NodeJS.ErrnoException).code ?? error.message;
-  return reused ? `${code} on a kept connection` : code;
+  const cause = error.code ?? error.message;
+  return reused ? `${cause} on a kept connection` : cause;
 }
 
 /** A client that sends one request at a time, either each over a connection of its own or all over one. */
@@ -61,7 +60,7 @@ export class HttpClient {
         ? { kind: 'answered', version, body: content }
         : { kind: 'failed', cause: `status ${status} from version ${version}` };
     } catch (error) {
-      return { kind: 'failed', cause: causeOf(error, message.reusedSocket) };
+      return { kind: 'failed', cause: causeOf(error as Error, message.reusedSocket) };
     }
   }
 
