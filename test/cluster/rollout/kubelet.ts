@@ -1,0 +1,134 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cluster } from '../../../src/kube/client.ts';
+import { pods, type Resource } from '../../../src/kube/resources.ts';
+import type { KubeObject, Pod } from '../../../src/kube/types.ts';
+import { greenLabel } from '../../../src/rollout/record.ts';
+import type { PrivateApiServer } from '../../support/api-server.ts';
+
+/** How long a pod lives on after it was told to end. */
+const graceMs = 1_000;
+const roundMs = 150;
+
+/** What becomes of a pod. */
+export type Fate = 'ready' | 'crashes' | 'hangs';
+
+/** Plays scheduler and kubelet for one namespace: binds pods to a node, reports them, and lets them end. */
+export class Kubelet {
+  /** By image, and whether the pod is a green one. */
+  fate: (image: string, isGreen: boolean) => Fate = () => 'ready';
+  readonly #end = new AbortController();
+  readonly #done: Promise<void>;
+  readonly #cluster: Cluster;
+  readonly #api: PrivateApiServer;
+  readonly #namespace: string;
+  readonly #node: string;
+  #addresses = 0;
+
+  constructor(options: {
+    readonly cluster: Cluster;
+    readonly api: PrivateApiServer;
+    readonly namespace: string;
+    readonly node: string;
+  }) {
+    this.#cluster = options.cluster;
+    this.#api = options.api;
+    this.#namespace = options.namespace;
+    this.#node = options.node;
+    this.#done = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#end.abort();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#end.signal.aborted) {
+      const { items } = await this.#cluster.list(pods, { namespace: this.#namespace });
+      // A pod may go while it is written to.
+      await Promise.all(items.map((pod) => this.#sync(pod).catch(() => undefined)));
+      await sleep(roundMs);
+    }
+  }
+
+  async #sync(pod: Pod): Promise<void> {
+    const { name, deletionTimestamp } = pod.metadata;
+    if (deletionTimestamp !== undefined) {
+      if (Date.now() > Date.parse(deletionTimestamp) - 30_000 + graceMs)
+        await this.#api.kubectl([
+          'delete',
+          'pod',
+          name,
+          '-n',
+          this.#namespace,
+          '--force',
+          '--grace-period=0',
+        ]);
+      return;
+    }
+    if (pod.spec.nodeName === undefined) await this.#bind(name);
+    const image = pod.spec.containers[0]?.image ?? '';
+    const fate = this.fate(image, pod.metadata.labels?.[greenLabel] !== undefined);
+    const isReady = pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
+    if (isReady === (fate === 'ready') && pod.status?.phase === 'Running') return;
+    await this.#report(pod, fate, image);
+  }
+
+  async #bind(name: string): Promise<void> {
+    const bindings: Resource = {
+      group: '',
+      version: 'v1',
+      plural: `pods/${name}/binding`,
+      kind: 'Binding',
+      namespaced: true,
+    };
+    const target = { apiVersion: 'v1', kind: 'Node', name: this.#node };
+    await this.#cluster.create({ resource: bindings, namespace: this.#namespace, name }, {
+      target,
+    } as Partial<KubeObject>);
+  }
+
+  async #report(pod: Pod, fate: Fate, image: string): Promise<void> {
+    this.#addresses += 1;
+    const podIP =
+      pod.status?.podIP ?? `10.1.${Math.floor(this.#addresses / 250)}.${1 + (this.#addresses % 250)}`;
+    const lastTransitionTime = new Date().toISOString().replace(/\.\d+Z/, 'Z');
+    const status = fate === 'ready' ? 'True' : 'False';
+    const finished = {
+      exitCode: 1,
+      reason: 'Error',
+      startedAt: lastTransitionTime,
+      finishedAt: lastTransitionTime,
+    };
+    const containers = pod.spec.containers.map((container) => ({
+      name: container.name,
+      image,
+      imageID: image,
+      ready: fate === 'ready',
+      restartCount: fate === 'crashes' ? 2 : 0,
+      state:
+        fate === 'crashes'
+          ? { waiting: { reason: 'CrashLoopBackOff' } }
+          : { running: { startedAt: lastTransitionTime } },
+      ...(fate === 'crashes' ? { lastState: { terminated: finished } } : {}),
+    }));
+    const conditions = ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map((type) => ({
+      type,
+      status: type.endsWith('Ready') ? status : 'True',
+      lastTransitionTime,
+    }));
+    await this.#cluster.patch(
+      { resource: pods, namespace: this.#namespace, name: pod.metadata.name },
+      {
+        status: {
+          phase: 'Running',
+          podIP,
+          podIPs: [{ ip: podIP }],
+          conditions,
+          containerStatuses: containers,
+        },
+      },
+      { type: 'merge', subresource: 'status' },
+    );
+  }
+}
