@@ -163,7 +163,7 @@ export class Bench {
 
   async status(place: Place): Promise<SchemaChangeStatus> {
     const resource = await this.cluster.get(this.refOf(place));
-    return (resource as SchemaChange | undefined)?.status ?? {};
+    return resource?.status ?? {};
   }
 
   /** Waits until the status fits. @throws with the last status and the end of the operator's log. */
