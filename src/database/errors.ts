@@ -182,14 +182,6 @@ export const databaseError = (error: unknown): Error => {
   return first === undefined ? new DatabaseError(error) : databaseError(first);
 };
 
-/** A sentence without row values, statement text or password. */
-export const describe = (error: unknown): string =>
-  error instanceof DatabaseError || error instanceof FencedError
-    ? error.message
-    : error instanceof Error
-      ? error.name
-      : 'an unknown error';
-
 const advice: Readonly<Record<ErrorKind, string>> = {
   transient: 'It is tried again.',
   lock: 'It is tried again.',

@@ -25,7 +25,7 @@ export const pageRange = (from: number, to: number): TidRange => ({
 const maxLines = (blockSize: number): number => Math.floor(blockSize / 28) + 1;
 
 /** Both halves of a range, or undefined if it holds one line only. */
-export const halves = (range: TidRange, blockSize: number): readonly [TidRange, TidRange] | undefined => {
+const halves = (range: TidRange, blockSize: number): readonly [TidRange, TidRange] | undefined => {
   const { from, to } = range;
   const cut = (at: Tid): readonly [TidRange, TidRange] => [
     { from, to: at },

@@ -57,7 +57,7 @@ import {
  * up to a second, kube-proxy for another (`--iptables-min-sync-period`), and both may be busy. Shorter, and pods
  * are ended while new connections still reach them; longer costs nothing but time.
  */
-export const propagationMs = 5_000;
+const propagationMs = 5_000;
 
 /** The next write of a blue/green roll-out, or what it waits for. */
 export const nextBlueGreen = (observed: Observed): RolloutFacts => {

@@ -1,6 +1,6 @@
 /** Everything that a strategy decides by, read live from the API server in one go. */
 import type { Violation } from '../api/facts.ts';
-import type { Pod, Service } from '../kube/types.ts';
+import type { Pod, PodTemplate, Service } from '../kube/types.ts';
 import { fingerprint } from './canonical.ts';
 import { greenLabel, type Failure, type Hold, type RolloutRecord } from './record.ts';
 import type { Side } from './side.ts';
@@ -10,6 +10,8 @@ import { targetOf, type Target, type Wanted } from './wanted.ts';
 export interface Observed {
   readonly namespace: string;
   readonly change: string;
+  /** Of the SchemaChange. */
+  readonly uid: string;
   readonly wanted: Wanted;
   readonly retry: string;
   /** In ms since the epoch. */
@@ -44,6 +46,20 @@ export const ownGreen = ({ green, change }: Observed): Side | undefined =>
 
 export const target = ({ wanted, base, change, record }: Observed): Target | undefined =>
   targetOf(wanted, base.deployment.spec.template, change, record);
+
+/**
+ * True for a record that an earlier resource of the same name left behind. If the template is still as that one
+ * laid it, this resource may be the same one, deleted and made again half-way, and goes on from there.
+ */
+export const isLeftBehind = (
+  record: RolloutRecord,
+  present: PodTemplate,
+  change: string,
+  uid: string,
+): boolean =>
+  record.uid !== uid &&
+  record.rolling === undefined &&
+  (record.laid === undefined || difference(present, change, record.laid) !== undefined);
 
 export const isAtTarget = (observed: Observed): boolean =>
   sameTemplate(observed.base.deployment.spec.template, target(observed)?.template);

@@ -36,7 +36,7 @@ export const missingContainers = (template: PodTemplate, releases: readonly Rele
   );
 
 /** The code that a release's pods are labelled with. */
-export const codeOf = (release: Release): string =>
+const codeOf = (release: Release): string =>
   // Every phase that a release may name has a default.
   release.code ?? defaultCode[release.phase] ?? 'old';
 
@@ -140,9 +140,6 @@ const withoutHash = (template: PodTemplate): PodTemplate => {
   const { [hashLabel]: _, ...labels } = template.metadata?.labels ?? {};
   return { ...template, metadata: { ...template.metadata, labels } };
 };
-
-/** True if the values are the same. */
-export const sameFields = (one: Fields, other: Fields): boolean => canonical(one) === canonical(other);
 
 /** Where the template differs from what was laid over it, in words; undefined if nowhere. Never prints a variable's value. */
 export const difference = (template: PodTemplate, change: string, laid: Fields): string | undefined => {

@@ -61,7 +61,7 @@ export const settleRecord = (observed: Observed): RolloutFacts | undefined => {
   const { base, record } = observed;
   const wanted = target(observed);
   if (record === undefined || wanted === undefined) return undefined;
-  const next = laidOver(wanted);
+  const next = { uid: observed.uid, ...laidOver(wanted) };
   return canonical(next) === canonical(record)
     ? undefined
     : writeRecord(observed, 'SettleRecord', next, `Deployment ${nameOf(base)} runs the wanted code.`);

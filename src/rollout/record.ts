@@ -33,6 +33,8 @@ export interface Failure {
 
 /** What was laid over a Deployment's template, and what is needed to take it off. */
 export interface RolloutRecord {
+  /** Of the SchemaChange that wrote it; another one of the same name may come later. */
+  readonly uid?: string;
   /** The template's own values of the fields that were laid. */
   readonly original?: Fields;
   /** What was laid over them last. */
@@ -100,6 +102,6 @@ export const strayHash = (service: Service): Violation | undefined =>
 
 /** The annotation's text; null, which removes it in a merge patch, for a record that says nothing. */
 export const recordText = (record: RolloutRecord): string | null => {
-  const text = JSON.stringify(record);
-  return text === '{}' ? null : text;
+  const { uid: _, ...says } = record;
+  return Object.keys(says).length === 0 ? null : JSON.stringify(record);
 };

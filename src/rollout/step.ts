@@ -260,9 +260,10 @@ export const writeRecord = (
   message: string,
 ): RolloutFacts => step(observed, kind, message, deploymentWrite(observed, next));
 
-const deploymentWrite = ({ base, change }: Observed, next: RolloutRecord, fields?: Fields): Write => {
+const deploymentWrite = ({ base, change, uid }: Observed, next: RolloutRecord, fields?: Fields): Write => {
   const { deployment } = base;
+  const text = recordText({ uid, ...next });
   const spec =
     fields === undefined ? undefined : { template: templatePatch(deployment.spec.template, change, fields) };
-  return patch('Deployment', deployment, { [recordAnnotation(change)]: recordText(next) }, spec);
+  return patch('Deployment', deployment, { [recordAnnotation(change)]: text }, spec);
 };

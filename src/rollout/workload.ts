@@ -5,7 +5,7 @@ import type { Cluster } from '../kube/client.ts';
 import type { Deployment } from '../kube/types.ts';
 import { nextBlueGreen } from './blue-green.ts';
 import { violationsOf } from './check.ts';
-import { ownGreen, type Observed } from './observed.ts';
+import { isLeftBehind, ownGreen, type Observed } from './observed.ts';
 import { isActive } from './pod.ts';
 import { done, waiting } from './progress.ts';
 import { podsByCode } from './pods-by-code.ts';
@@ -52,7 +52,7 @@ const strategyOf = ({ workload }: WorkloadInput): WorkloadFacts['strategy'] => {
 };
 
 /** What the roll-out needs next; pure. */
-export const rolloutOf = (input: WorkloadInput, objects: Objects): RolloutFacts => {
+const rolloutOf = (input: WorkloadInput, objects: Objects): RolloutFacts => {
   const { deployment } = objects;
   // Only a resource that goes away gets here without one; green went with it, by its owner reference.
   if (deployment === undefined) return withoutDeployment(input, objects);
@@ -94,12 +94,15 @@ const observedOf = (input: WorkloadInput, objects: Objects, deployment: Deployme
   const record = readRecord(deployment, change.name);
   const hold = service === undefined ? undefined : readHold(service);
   if (record === 'unreadable' || hold === 'unreadable') return undefined;
+  const { template } = deployment.spec;
+  const isOld = record !== undefined && isLeftBehind(record, template, change.name, change.uid);
   const greenPods = objects.pods.filter(
     (pod) => isActive(pod) && pod.metadata.labels?.[greenLabel] === change.name,
   );
   return {
     namespace,
     change: change.name,
+    uid: change.uid,
     wanted,
     retry,
     now,
@@ -109,7 +112,7 @@ const observedOf = (input: WorkloadInput, objects: Objects, deployment: Deployme
       objects,
       objects.pods.filter((pod) => isPodOf(pod, deployment, objects.replicaSets)),
     ),
-    record,
+    record: isOld ? undefined : record,
     green: objects.green === undefined ? undefined : sideOf(objects.green, objects, greenPods),
     greenPods,
     service,

@@ -15,7 +15,7 @@ import { readLedger } from '../../src/database/read-ledger.ts';
 import { runStep } from '../../src/database/steps.ts';
 import { verify } from '../../src/database/verify.ts';
 
-export const defaultSettings: BackfillSettings = {
+const defaultSettings: BackfillSettings = {
   targetBatchMs: 50,
   maxRowsPerSecond: 0,
   maxReplicaLagMs: 10_000,

@@ -12,7 +12,7 @@ import { eventually } from '../../support/eventually.ts';
 import { Kubelet } from './kubelet.ts';
 
 export const replicas = 3;
-export const selector = { app: 'shop' };
+const selector = { app: 'shop' };
 export const release: Release = {
   phase: 'SwitchReads',
   image: 'shop:2',

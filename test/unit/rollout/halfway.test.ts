@@ -245,6 +245,39 @@ describe('somebody else edits half-way', () => {
   });
 });
 
+describe('the resource is deleted and made again under its name', () => {
+  test('half-way: it goes on, and can still walk back', async () => {
+    for (const step of steps) {
+      const shop = await after(step);
+      shop.uid = 'uid-again';
+      expect(await shop.toEnd()).toEqual({ kind: 'done' });
+      expect(shop.leftovers()).toEqual([]);
+      expect(imageOf(shop)).toBe('shop:2');
+      shop.wanted = { kind: 'original' };
+      await shop.toEnd();
+      expect(shop.sim.deployment('shop')?.spec.template).toEqual(template);
+    }
+  });
+
+  test('later, after others have moved on: what the first one left behind does not count', async () => {
+    const shop = new Shop();
+    await shop.toEnd();
+    const containers = template.spec.containers.map((container) => ({ ...container, image: 'shop:7' }));
+    const labels = { 'change.segue.dev/names': null };
+    shop.sim.edit('Deployment', 'shop', {
+      spec: { template: { metadata: { labels }, spec: { containers } } },
+    });
+    shop.settle();
+    shop.uid = 'uid-new';
+    shop.wanted = { kind: 'release', releases: [{ ...release, image: 'shop:8' }] };
+    expect(await shop.toEnd()).toEqual({ kind: 'done' });
+    expect(imageOf(shop)).toBe('shop:8');
+    shop.wanted = { kind: 'original' };
+    await shop.toEnd();
+    expect(imageOf(shop)).toBe('shop:7');
+  });
+});
+
 describe('waiting', () => {
   test('nothing begins while the Deployment is not complete', async () => {
     const shop = new Shop();
@@ -299,6 +332,17 @@ describe('waiting', () => {
     shop.wanted = { kind: 'abandon' };
     expect(await shop.look()).toEqual({ kind: 'done' });
     expect(shop.steps).toEqual([]);
+  });
+
+  test('in mode Observe pods are counted, and nothing is touched', async () => {
+    const shop = new Shop({ deployment: 'shop', service: 'shop', mode: 'Observe', releases: [release] });
+    expect(await shop.toEnd()).toEqual({ kind: 'done' });
+    expect(await shop.facts()).toMatchObject({
+      mode: 'Observe',
+      strategy: 'None',
+      podsByCode: { old: replicas },
+    });
+    expect(shop.sim.writes).toEqual([]);
   });
 
   test('what forbids to begin is said instead', async () => {

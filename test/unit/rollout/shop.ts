@@ -1,4 +1,4 @@
-import type { RolloutFacts } from '../../../src/api/facts.ts';
+import type { RolloutFacts, WorkloadFacts } from '../../../src/api/facts.ts';
 import type { Outcome } from '../../../src/api/outcome.ts';
 import type { Release, Workload } from '../../../src/api/schema-change.ts';
 import { actRollout } from '../../../src/rollout/act.ts';
@@ -6,7 +6,7 @@ import { observeWorkload, type Wanted } from '../../../src/rollout/workload.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
 
 export const replicas = 3;
-export const selector = { app: 'shop' };
+const selector = { app: 'shop' };
 
 export const release: Release = {
   phase: 'SwitchReads',
@@ -50,6 +50,7 @@ export class Shop {
   workload: Workload;
   wanted: Wanted = { kind: 'release', releases: [release] };
   retry = '';
+  uid = 'uid-change';
   readonly steps: string[] = [];
 
   constructor(workload: Workload = blueGreen) {
@@ -75,16 +76,20 @@ export class Shop {
   }
 
   async look(): Promise<RolloutFacts> {
+    return (await this.facts()).rollout;
+  }
+
+  async facts(): Promise<WorkloadFacts> {
     const fact = await observeWorkload(this.sim.cluster, {
       namespace: 'shop',
-      change: { name: 'names', uid: 'uid-change' },
+      change: { name: 'names', uid: this.uid },
       workload: this.workload,
       wanted: this.wanted,
       retry: this.retry,
       now: this.sim.now,
     });
     if (!fact.known) throw new Error(`${fact.reason}: ${fact.message}`);
-    return fact.value.rollout;
+    return fact.value;
   }
 
   async act(facts: RolloutFacts): Promise<Outcome | undefined> {

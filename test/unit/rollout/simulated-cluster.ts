@@ -32,7 +32,7 @@ type Json = Record<string, unknown>;
 const readyAfterMs = 2_000;
 const restartEveryMs = 10_000;
 /** How long a pod lives on after it was told to end; longer than any propagation, as a preStop sleep makes it. */
-export const graceMs = 10_000;
+const graceMs = 10_000;
 
 /**
  * A cluster in one variable: Deployments, ReplicaSets, kubelets, garbage collection and a kube-proxy that is
@@ -401,7 +401,7 @@ const keyOf = (resource: Resource, name: string): string => `${resource.kind}/${
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
 
-export const isReady = (pod: Mutable<Pod> | Pod): boolean =>
+const isReady = (pod: Mutable<Pod> | Pod): boolean =>
   isLiving(pod) &&
   pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
 
