@@ -9,6 +9,11 @@ USE_KUBECONFIG ?=
 KILL ?=
 STRATEGY ?=
 cluster_flags := $(if $(USE_KUBECONFIG),--use-kubeconfig)
+SUITE ?=
+BENCH_ROWS ?=
+BENCH_ROUNDS ?=
+BENCH_RATE ?=
+bench_flags := $(if $(SUITE),--suite=$(SUITE)) $(if $(BENCH_ROWS),--rows=$(BENCH_ROWS)) $(if $(BENCH_ROUNDS),--rounds=$(BENCH_ROUNDS)) $(if $(BENCH_RATE),--rate=$(BENCH_RATE))
 demo_flags := $(cluster_flags) $(if $(KILL),--kill-operator)
 
 .PHONY: help
@@ -38,6 +43,10 @@ demo-down: deps ## End what demo-up left running
 .PHONY: test
 test: deps ## Everything that CI runs: checks, unit, database, cluster and end-to-end tests
 	@node dev/test.ts
+
+.PHONY: bench
+bench: deps ## Speed, into build/bench.json (SUITE=backfill,trigger,verify,traffic BENCH_ROWS=100000,1000000 BENCH_ROUNDS=3)
+	@node bench/run.ts $(bench_flags)
 
 .PHONY: check
 check: deps ## Types, lint, format, dead code, generated files

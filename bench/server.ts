@@ -1,0 +1,150 @@
+/**
+ * One durable server for the whole run, and databases in it that are copies of a template, file by file: every
+ * contender of every round finds the same pages in the same places.
+ */
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import { removePostgres, startPostgres } from '../dev/postgres.ts';
+
+/** A database of its own with the session that measures. */
+export interface BenchDatabase {
+  readonly name: string;
+  readonly uri: string;
+  readonly client: pg.Client;
+}
+
+/** What a server of this kind is told beyond its defaults: everything that matters for durability stays on. */
+const settings = {
+  max_connections: 50,
+  shared_buffers: '1GB',
+  // Checkpoints are ours: one before each measurement, and none forced by WAL in the middle of most.
+  max_wal_size: '8GB',
+  checkpoint_timeout: '15min',
+} as const;
+
+const reported = [
+  'server_version',
+  'shared_buffers',
+  'max_wal_size',
+  'checkpoint_timeout',
+  'fsync',
+  'synchronous_commit',
+  'full_page_writes',
+  'wal_level',
+  'wal_compression',
+  'autovacuum',
+  'work_mem',
+  'jit',
+  'io_method',
+  'max_connections',
+] as const;
+
+const connect = async (uri: string): Promise<pg.Client> => {
+  const client = new pg.Client({ connectionString: uri, application_name: 'bench' });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+};
+
+const prewarm = `SELECT sum(pg_prewarm(c.oid::regclass)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = 'public' AND c.relkind IN ('r', 'i')`;
+
+/** The server of a run; end it with `stop`. */
+export class BenchServer {
+  readonly #admin: pg.Client;
+  readonly #home: string;
+  readonly #uri: string;
+  #made = 0;
+
+  private constructor(admin: pg.Client, home: string, uri: string) {
+    this.#admin = admin;
+    this.#home = home;
+    this.#uri = uri;
+  }
+
+  static async start(): Promise<BenchServer> {
+    const home = await mkdtemp(path.join(os.tmpdir(), 'segue-bench-'));
+    await chmod(home, 0o755);
+    try {
+      const { uri } = await startPostgres({ dataDir: path.join(home, 'data'), settings });
+      return new BenchServer(await connect(uri), home, uri);
+    } catch (error) {
+      await BenchServer.#remove(home);
+      throw error;
+    }
+  }
+
+  static async #remove(home: string): Promise<void> {
+    await removePostgres(path.join(home, 'data'));
+    await rm(home, { recursive: true, force: true });
+  }
+
+  /** The settings that bear on the figures. */
+  async settings(): Promise<Readonly<Record<string, string>>> {
+    const { rows } = await this.#admin.query<{ name: string; value: string }>(
+      'SELECT name, current_setting(name) AS value FROM pg_settings WHERE name = ANY ($1) ORDER BY name',
+      [reported],
+    );
+    return Object.fromEntries(rows.map(({ name, value }) => [name, value]));
+  }
+
+  /** Makes a database from nothing, or from a closed one, to copy others from; gives its name. */
+  async template(build: (database: BenchDatabase) => Promise<void>, from?: string): Promise<string> {
+    const database = await this.#create(from);
+    if (from === undefined) await database.client.query('CREATE EXTENSION pg_prewarm');
+    await build(database);
+    await database.client.query('VACUUM ANALYZE');
+    await database.client.end();
+    await this.checkpoint();
+    return database.name;
+  }
+
+  /** Copies a template, warms the copy up, lets `use` measure it, and removes it. */
+  async copy<T>(template: string, use: (database: BenchDatabase) => Promise<T>): Promise<T> {
+    const database = await this.#create(template);
+    try {
+      await database.client.query(prewarm);
+      await this.checkpoint();
+      return await use(database);
+    } finally {
+      await database.client.end().catch(() => undefined);
+      await this.drop(database.name);
+    }
+  }
+
+  async drop(name: string): Promise<void> {
+    await this.#admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+  }
+
+  async checkpoint(): Promise<void> {
+    await this.#admin.query('CHECKPOINT');
+  }
+
+  /** Bytes of WAL written so far. */
+  async walBytes(): Promise<number> {
+    const { rows } = await this.#admin.query<{ bytes: string }>(
+      "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn AS bytes",
+    );
+    return Number(rows[0]?.bytes);
+  }
+
+  async stop(): Promise<void> {
+    await this.#admin.end().catch(() => undefined);
+    await BenchServer.#remove(this.#home);
+  }
+
+  async #create(from?: string): Promise<BenchDatabase> {
+    this.#made += 1;
+    const name = `bench_${this.#made}`;
+    await this.#admin.query(
+      from === undefined
+        ? `CREATE DATABASE ${name}`
+        : `CREATE DATABASE ${name} TEMPLATE ${from} STRATEGY = FILE_COPY`,
+    );
+    const url = new URL(this.#uri);
+    url.pathname = `/${name}`;
+    return { name, uri: url.href, client: await connect(url.href) };
+  }
+}

@@ -1,0 +1,18 @@
+import type { Options } from '../options.ts';
+import type { SuiteReport } from '../report.ts';
+import type { BenchServer } from '../server.ts';
+
+/** What a suite finds; time and load are noted by whoever runs it. */
+export type SuiteResult = Pick<SuiteReport, 'measurements' | 'goals' | 'notes'>;
+
+export type Suite = (server: BenchServer, options: Options) => Promise<SuiteResult>;
+
+/** The samples of a contender. @throws if there are none */
+export const samplesOf = (
+  samples: ReadonlyMap<string, readonly number[]>,
+  name: string,
+): readonly number[] => {
+  const found = samples.get(name);
+  if (!found) throw new Error(`Nobody measured ${name}.`);
+  return found;
+};

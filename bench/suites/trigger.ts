@@ -1,0 +1,108 @@
+/**
+ * What our triggers cost the application's UPDATEs, measured inside the server, where no network hides it: single
+ * rows found by their key, one statement each, and one statement for all rows.
+ */
+import { atLeast } from '../report.ts';
+import { interleaved, secondsOf, type Contender } from '../rounds.ts';
+import { fill, withChange, withDualWriting } from '../segue.ts';
+import { expectDone } from '../../test/support/database-change.ts';
+import type { BenchDatabase, BenchServer } from '../server.ts';
+import { pairedRatio, summarise } from '../statistics.ts';
+import { building, narrow } from '../tables.ts';
+import { samplesOf, type Suite } from './suite.ts';
+
+const tableRows = 200_000;
+const statements = 50_000;
+
+const assignments = {
+  unrelated: 'visits = visits + 1',
+  source: `last_name = last_name || 'x'`,
+} as const;
+
+type Target = keyof typeof assignments;
+
+// Ids far apart from one to the next: neighbours would find their page and its index leaf at hand.
+const singleRows = (target: Target): string => `DO $$ BEGIN
+  FOR i IN 0..${statements - 1} LOOP
+    UPDATE customers SET ${assignments[target]} WHERE id = 1 + (i * 7919) % ${tableRows};
+  END LOOP;
+END $$`;
+
+const allRows = (target: Target): string => `UPDATE customers SET ${assignments[target]}`;
+
+const single =
+  (target: Target) =>
+  async ({ client }: BenchDatabase): Promise<number> =>
+    statements / (await secondsOf(() => client.query(singleRows(target))));
+
+const bulk =
+  (target: Target) =>
+  async ({ client }: BenchDatabase): Promise<number> =>
+    tableRows / (await secondsOf(() => client.query(allRows(target))));
+
+/** All states of the table hold the same rows with the same columns, without holes: only the triggers differ. */
+interface States {
+  /** No trigger. */
+  readonly none: string;
+  /** The triggers from the end of Backfill to Quarantine. */
+  readonly narrow: string;
+  /** The triggers of Quarantine, which keep record of writes to the old side. */
+  readonly watch: string;
+  /** The triggers during the backfill, on rows that it has filled. */
+  readonly wide: string;
+  /** The same, on rows that it has not filled: each UPDATE fills its row. */
+  readonly wideUnset: string;
+}
+
+const compact = async ({ client }: BenchDatabase): Promise<void> => {
+  await client.query('VACUUM FULL customers');
+};
+
+const states = async (server: BenchServer): Promise<States> => {
+  const wideUnset = await server.template(async (database) => {
+    await building(narrow, tableRows)(database);
+    await withDualWriting(database, async () => undefined);
+    await compact(database);
+  });
+  const wide = await server.template(async (database) => {
+    await withChange(database, (driven) => fill(driven, 1));
+    await compact(database);
+  }, wideUnset);
+  const inMode = (mode: 'narrow' | 'watch') =>
+    server.template(
+      (database) => withChange(database, async (driven) => expectDone(await driven.triggers(mode))),
+      wide,
+    );
+  const none = await server.template(
+    (database) =>
+      withChange(database, async (driven) => expectDone(await driven.steps(driven.change.undo.triggers))),
+    wide,
+  );
+  return { none, narrow: await inMode('narrow'), watch: await inMode('watch'), wide, wideUnset };
+};
+
+export const trigger: Suite = async (server, { rounds }) => {
+  const templates = await states(server);
+  const contenders: readonly Contender[] = (['unrelated', 'source'] as const).flatMap((target) =>
+    (['none', 'narrow', 'watch', 'wide', 'wideUnset'] as const).flatMap((state) => [
+      { name: `single ${target} ${state}`, template: templates[state], measure: single(target) },
+      { name: `bulk ${target} ${state}`, template: templates[state], measure: bulk(target) },
+    ]),
+  );
+  const samples = await interleaved(server, contenders, { rounds, title: 'trigger' });
+  for (const template of Object.values(templates)) await server.drop(template);
+  const ratio = (way: string, target: Target, state: string): number =>
+    pairedRatio(samplesOf(samples, `${way} ${target} ${state}`), samplesOf(samples, `${way} ${target} none`))
+      .median;
+  return {
+    measurements: [...samples].map(([name, values]) => ({ name, unit: 'updates/s', ...summarise(values) })),
+    goals: ['single', 'bulk'].flatMap((way) => [
+      atLeast(`${way} rows, unrelated column: narrow / none`, 0.97, ratio(way, 'unrelated', 'narrow')),
+      atLeast(`${way} rows, source column: narrow / none`, 0.6, ratio(way, 'source', 'narrow')),
+    ]),
+    notes: [
+      `${tableRows} rows of the narrow table; single: ${statements} statements by key in one DO block; bulk: one statement.`,
+      'wide: during the backfill, rows already filled. wideUnset: rows not filled yet, which the UPDATE fills.',
+    ],
+  };
+};
