@@ -38,6 +38,8 @@ export interface Outcome {
   readonly kills: readonly Kill[];
 }
 
+const rounded = (ms: number | null): number | null => (ms === null ? null : Math.round(ms * 10) / 10);
+
 export function demoReport({ load, change, phases: seen, checks, kills }: Outcome): DemoReport {
   const { requests, failedRequests, p99Ms, comparison, ...rest } = load;
   return {
@@ -46,7 +48,7 @@ export function demoReport({ load, change, phases: seen, checks, kills }: Outcom
     rows: comparison?.rows ?? 0,
     mismatches: comparison?.mismatches ?? 0,
     phases: phases.map((phase) => ({ phase, seconds: secondsIn(phase, seen, change) })),
-    p99Ms,
+    p99Ms: { before: rounded(p99Ms.before), during: rounded(p99Ms.during) },
     passed: checks.every((check) => check.ok),
     checks,
     operatorKills: kills,

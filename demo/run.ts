@@ -48,7 +48,7 @@ Everything is left running. To try:
   kubectl logs --namespace ${operatorNamespace} --selector ${operatorSelector} --tail 20
   shop=http://$(kubectl get service shop --namespace ${shopNamespace} --output jsonpath={.spec.clusterIP})
   curl -i $shop/customers/1
-  node demo/load.ts --url $shop --seconds 30    # some load, while you change things
+  node_modules/.bin/node demo/load.ts --url $shop --seconds 30    # some load, while you change things
 make demo-down ends it.`;
 
 async function demo(options: Options, signal: AbortSignal): Promise<boolean> {

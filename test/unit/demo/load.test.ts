@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { seededCustomer } from '../../../demo/customers-table.ts';
-import { Expectations } from '../../../demo/load/expectations.ts';
+import { asFound, asSeeded, Expectations } from '../../../demo/load/expectations.ts';
 import { percentile } from '../../../demo/load/latencies.ts';
 import { LoadRecord } from '../../../demo/load/report.ts';
 
@@ -19,14 +19,14 @@ describe('percentile', () => {
 
 describe('expectations', () => {
   test('a customer that nobody wrote to is as seeded, and is not among the written', () => {
-    const expectations = new Expectations();
+    const expectations = new Expectations(asSeeded);
     const { name, city } = seededCustomer(42);
     expect(expectations.of(42)).toEqual({ names: [name], cities: [city] });
     expect(expectations.written()).toEqual([]);
   });
 
   test('the last acknowledged value is the only right one', () => {
-    const expectations = new Expectations();
+    const expectations = new Expectations(asSeeded);
     expectations.acknowledged(42, 'names', 'Ann One');
     expectations.acknowledged(42, 'names', 'Ann Two');
     expectations.acknowledged(42, 'cities', 'Lima');
@@ -34,12 +34,22 @@ describe('expectations', () => {
   });
 
   test('a write without an answer leaves two right values, until the next is acknowledged', () => {
-    const expectations = new Expectations();
+    const expectations = new Expectations(asSeeded);
     expectations.acknowledged(42, 'names', 'Ann One');
     expectations.unknown(42, 'names', 'Ann Two');
     expect(expectations.of(42).names).toEqual(['Ann One', 'Ann Two']);
     expectations.acknowledged(42, 'names', 'Ann Three');
     expect(expectations.of(42).names).toEqual(['Ann Three']);
+  });
+});
+
+describe('expectations of a table with a history of its own', () => {
+  test('nothing is expected until something is known, and a write without an answer makes nothing known', () => {
+    const expectations = new Expectations(asFound);
+    expectations.unknown(42, 'names', 'Ann One');
+    expect(expectations.of(42)).toEqual({ names: [], cities: [] });
+    expectations.acknowledged(42, 'names', 'Ann Two');
+    expect(expectations.of(42)).toEqual({ names: ['Ann Two'], cities: [] });
   });
 });
 
