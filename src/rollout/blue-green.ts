@@ -82,7 +82,9 @@ const withoutHold = (observed: Observed): RolloutFacts => {
   if (stray !== undefined) return { kind: 'waiting', ...stray };
   const draining = observed.greenPods.length;
   if (draining > 0 || green !== undefined)
-    return waiting(`Deployment ${nameOf(base)} serves alone; ${draining} green pods are still ending`);
+    return waiting(
+      `Deployment ${nameOf(base)} serves alone; ${draining === 0 ? 'the green one is' : `${draining} green pods are`} still being removed`,
+    );
   if (!isAtTarget(observed)) return begin(observed);
   const rolling = observed.record?.rolling === undefined ? undefined : waitForRoll(observed);
   return rollBackIfFailed(observed) ?? rolling ?? settleRecord(observed) ?? done;
@@ -229,7 +231,10 @@ const whileOpen = (observed: Observed, hold: Hold): RolloutFacts => {
   if (green !== undefined && !isDeleting(green)) {
     const missing = isAtTarget(observed) ? waitForRoll(observed) : undefined;
     if (missing !== undefined) return missing;
-    const enough = observed.wanted.kind === 'abandon' ? availablePods(base, now) > 0 : canTakeBack(observed);
+    // With the selector open, pods of its former template serve as well.
+    const enough =
+      canTakeBack(observed) ||
+      readyPods(base.pods) >= (observed.wanted.kind === 'abandon' ? 1 : Math.max(1, replicasOf(base)));
     if (!enough && replicasOf(base) > 0)
       return waiting(
         `green pods of ${nameOf(base)} are kept until it is complete: ${whatIsMissing(base, now) ?? ''}`,

@@ -72,16 +72,23 @@ export const whyHopeless = (pod: Pod, now: number): string | undefined => {
   return stuck !== undefined && isOld ? describePod(pod) : undefined;
 };
 
-/** What went wrong with it since a moment, as a clause: a restart, or readiness lost. Not for pods made after it. */
-export const whatBroke = (pod: Pod, since: number): string | undefined => {
+/** That it crashed since a moment, as a clause. */
+export const whatCrashed = (pod: Pod, since: number): string | undefined => {
   if (!isActive(pod) || isTerminating(pod)) return undefined;
   const restarted = pod.status?.containerStatuses?.find(
     ({ state, lastState }) =>
       latest(state?.terminated?.finishedAt) >= since || latest(lastState?.terminated?.finishedAt) >= since,
   );
-  if (restarted !== undefined) return `pod ${pod.metadata.name} crashed: ${describeRestarts(restarted)}`;
+  return restarted === undefined
+    ? undefined
+    : `pod ${pod.metadata.name} crashed: ${describeRestarts(restarted)}`;
+};
+
+/** That it crashed or lost its readiness since a moment, as a clause. Pods made after it are still starting. */
+export const whatBroke = (pod: Pod, since: number): string | undefined => {
   const isOlder = Date.parse(pod.metadata.creationTimestamp) < since;
-  return isOlder && !isReady(pod) ? `pod ${pod.metadata.name} is no longer ready` : undefined;
+  const isUnready = isOlder && isActive(pod) && !isTerminating(pod) && !isReady(pod);
+  return whatCrashed(pod, since) ?? (isUnready ? `pod ${pod.metadata.name} is no longer ready` : undefined);
 };
 
 // Reasons of a start that goes well.
@@ -106,7 +113,9 @@ const describeContainer = (container: ContainerStatus): string => {
 const describeRestarts = ({ name, restartCount, state, lastState }: ContainerStatus): string => {
   const ended = state?.terminated ?? lastState?.terminated;
   const how = ended === undefined ? '' : ` (${ended.reason ?? 'ended'}, exit code ${ended.exitCode})`;
-  return `container ${name} was restarted ${restartCount} times${how}`;
+  const times =
+    restartCount === 0 ? 'ended' : `was restarted ${restartCount === 1 ? 'once' : `${restartCount} times`}`;
+  return `container ${name} ${times}${how}`;
 };
 
 const shorten = (text: string): string =>

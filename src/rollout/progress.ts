@@ -4,7 +4,8 @@ import { hashLabel } from './overlay.ts';
 import { holdAnnotation, recordAnnotation } from './record.ts';
 import { foreignEdit, isFailureOf, target, type Observed } from './observed.ts';
 import { canonical } from './canonical.ts';
-import { nameOf, oldPods, whatIsMissing, whyFailed } from './side.ts';
+import { isTerminating, whatCrashed } from './pod.ts';
+import { nameOf, oldPods, readyPods, whatIsMissing, whyFailed } from './side.ts';
 import { laidOver, rollBackDeployment, writeRecord } from './step.ts';
 
 export const done: RolloutFacts = { kind: 'done' };
@@ -23,13 +24,25 @@ export const heldByOther = ({ base, change, hold, service }: Observed): RolloutF
         `Service ${service?.metadata.name ?? ''} is held by the roll-out of Deployment ${hold.deployment} for SchemaChange ${hold.change}; this one begins once it has ended (if that resource is gone, remove the Service's annotation ${holdAnnotation} and the key ${hashLabel} of its selector)`,
       );
 
-/** Ends a Deployment's roll that can't succeed any more. */
+/** Ends a Deployment's roll that can't succeed any more, or whose code has failed in the green pods meanwhile. */
 export const rollBackIfFailed = (observed: Observed): RolloutFacts | undefined => {
   const { base, record, now } = observed;
   if (record?.rolling === undefined || foreignEdit(observed) !== undefined) return undefined;
-  if (whatIsMissing(base, now) === undefined) return undefined;
-  const why = whyFailed(base, record.rolling.at, now);
-  return why === undefined ? undefined : rollBackDeployment(observed, record.rolling, why);
+  const { rolling } = record;
+  const why =
+    whyGreenFailed(observed, rolling.at) ??
+    (whatIsMissing(base, now) === undefined ? undefined : whyFailed(base, rolling.at, now));
+  return why === undefined ? undefined : rollBackDeployment(observed, rolling, why);
+};
+
+/** A blip of readiness does not count here: a roll may take long, and others serve beside that pod. */
+const whyGreenFailed = ({ greenPods, hold }: Observed, since: number): string | undefined => {
+  if (hold === undefined) return undefined;
+  const crashed = greenPods.map((pod) => whatCrashed(pod, since)).find((why) => why !== undefined);
+  const living = greenPods.filter((pod) => !isTerminating(pod));
+  return (
+    crashed ?? (living.length > 0 && readyPods(living) === 0 ? 'no green pod is ready any more' : undefined)
+  );
 };
 
 /** What a Deployment that is being rolled waits for; undefined once it has come to run the new template alone. */

@@ -108,6 +108,18 @@ describe('a release that fails before the last switch goes back to the old code 
     expect(shop.sim.writes).toHaveLength(length);
   });
 
+  test('green that breaks while the Deployment is rolled to the same code', async () => {
+    const shop = new Shop();
+    shop.workload = { ...blueGreen, strategy: { blueGreen: { settle: '3s' } } };
+    shop.sim.behaviour = (image, isGreen) => (image === 'shop:2' && isGreen ? 'breaks' : 'good');
+    const facts = await shop.toEnd();
+    expect(shop.steps).toContain('RollBackDeployment');
+    expect(facts.kind === 'failed' && facts.message).toMatch(/pod shop-green-\S+ crashed/);
+    shop.settle();
+    expect(shop.leftovers()).toEqual([]);
+    expect(shop.sim.deployment('shop')?.spec.template).toEqual(template);
+  });
+
   test('pods that a quota refuses', async () => {
     const shop = new Shop();
     shop.sim.refusesPods = (isGreen) => isGreen;

@@ -59,7 +59,7 @@ describe('a pod is described by what it waits for', () => {
       pod({ ...waiting('CrashLoopBackOff'), restartCount: 3, lastState: ended(5) }),
     ],
     [
-      'pod shop-1 is not ready: container app was restarted 1 times (OOMKilled, exit code 137)',
+      'pod shop-1 is not ready: container app was restarted once (OOMKilled, exit code 137)',
       pod({ restartCount: 1, state: { running: {} }, lastState: ended(5) }),
     ],
     ['pod shop-1 is not ready', pod({ state: { running: {} } })],
