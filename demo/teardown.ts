@@ -42,7 +42,10 @@ export async function clearCluster(cluster: DemoCluster): Promise<void> {
   await remove('namespace', shopNamespace);
   await uninstallOperator(cluster, never);
   await remove('namespace', operatorNamespace);
-  if (crd.trim() !== '') await remove('crd', 'schemachanges.segue.dev');
+  // The chart leaves the definition behind, because SchemaChanges of others go with it.
+  if (crd.trim() === '') return;
+  const others = await kubectl.run(['get', 'schange', '--all-namespaces', '--output=name']);
+  if (others.trim() === '') await remove('crd', 'schemachanges.segue.dev');
 }
 
 /**
