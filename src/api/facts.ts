@@ -65,10 +65,17 @@ export interface ColumnDependent {
   readonly name: string;
 }
 
-/** A check constraint by name; Segue needs to know only those that it made itself. */
-export interface CheckFacts {
+/** A check, foreign key, unique, primary key or exclusion constraint of the table, by name. */
+export interface ConstraintFacts {
   readonly name: string;
   readonly validated: boolean;
+}
+
+/** An index of the table, in the table's schema. */
+export interface IndexFacts {
+  readonly name: string;
+  /** False while it is being built, and for what a build that failed has left behind. */
+  readonly valid: boolean;
 }
 
 /** A trigger of ours, or the mere existence of somebody else's. */
@@ -100,7 +107,8 @@ export interface TableFacts {
   readonly columns: Readonly<Record<string, ColumnFacts>>;
   /** Columns of the primary key, in order; empty without one. */
   readonly primaryKey: readonly string[];
-  readonly checks: readonly CheckFacts[];
+  readonly constraints: readonly ConstraintFacts[];
+  readonly indexes: readonly IndexFacts[];
   readonly triggers: readonly TriggerFacts[];
   readonly dependents: readonly ColumnDependent[];
   readonly heaps: readonly HeapFacts[];

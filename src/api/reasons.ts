@@ -14,6 +14,7 @@ export const reasons = {
   TableNotFound: { stalled: true },
   ColumnNotFound: { stalled: true },
   TargetColumnExists: { stalled: true },
+  TargetExists: { stalled: true },
   InvalidExpression: { stalled: true },
   UnsupportedTable: { stalled: true },
   UnsupportedColumn: { stalled: true },

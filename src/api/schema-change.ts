@@ -59,7 +59,7 @@ export interface SchemaChangeSpec {
    */
   readonly targetPhase: 'AddColumn' | 'DualWrite' | 'Backfill' | 'SwitchReads' | 'Quarantine' | 'Drop';
   /**
-   * Phase after which condition Ready is True, so that a sync wave behind it may deploy code that relies on it; later phases go on meanwhile. Defaults to Backfill where a workload in mode Observe has a release that reads new columns, else to DualWrite.
+   * Phase after which condition Ready is True, so that a sync wave behind it may deploy code that relies on it; later phases go on meanwhile. Defaults to Backfill where a workload in mode Observe has a release that reads new columns, and for dropColumn, addConstraint and createIndex, else to DualWrite.
    */
   readonly readyAt?: 'AddColumn' | 'DualWrite' | 'Backfill' | 'SwitchReads' | 'Quarantine' | 'Drop';
   /**
@@ -101,6 +101,10 @@ export interface ChangeSpec {
   readonly replaceColumns?: ReplaceColumns;
   readonly renameColumn?: RenameColumn;
   readonly changeType?: ChangeType;
+  readonly addColumn?: AddColumn;
+  readonly dropColumn?: DropColumn;
+  readonly addConstraint?: AddConstraint;
+  readonly createIndex?: CreateIndex;
 }
 /**
  * Replaces some columns by others: rename, retype, split and merge in their general form. Old and new columns stand side by side, kept in step, until Drop.
@@ -196,6 +200,208 @@ export interface RetypedColumn {
    * Whether the new column accepts NULL; as the old column does if not set.
    */
   readonly nullable?: boolean;
+}
+/**
+ * Adds a column without a rewrite and without a long lock. Rows that are there get their values in Backfill; constraints come after them.
+ */
+export interface AddColumn {
+  /**
+   * Table to change, as schema.table or as table alone, which means schema public. Names are written as they are in the catalog, without quotes.
+   */
+  readonly table: string;
+  /**
+   * Name of a column as it is in the catalog, without quotes.
+   */
+  readonly name: string;
+  /**
+   * SQL type of the new column, such as text, bigint or numeric(12,2).
+   */
+  readonly type: string;
+  /**
+   * False makes the column NOT NULL at the end of Backfill, once every row has its value.
+   */
+  readonly nullable: boolean;
+  /**
+   * SQL expression for rows that do not give the column, such as 0 or gen_random_uuid(). A constant costs nothing; any other is given to the rows that are there by the backfill. Beside backfill it takes effect in Drop, when the trigger goes.
+   */
+  readonly default?: string;
+  /**
+   * SQL expression over the other columns of the row, such as price * quantity. It gives the rows that are there their value, and by a trigger those that old code writes, until Drop.
+   */
+  readonly backfill?: string;
+  /**
+   * True adds the unique constraint <table>_<column>_key at the end of Backfill, its index built CONCURRENTLY.
+   */
+  readonly unique: boolean;
+  /**
+   * SQL condition such as total >= 0; it becomes the constraint <table>_<column>_check at the end of Backfill.
+   */
+  readonly check?: string;
+  readonly references?: ReferencedColumn;
+}
+/**
+ * The column that this one refers to, by the foreign key <table>_<column>_fkey.
+ */
+export interface ReferencedColumn {
+  /**
+   * Table to change, as schema.table or as table alone, which means schema public. Names are written as they are in the catalog, without quotes.
+   */
+  readonly table: string;
+  /**
+   * Name of a column as it is in the catalog, without quotes.
+   */
+  readonly column: string;
+  /**
+   * What happens to a row whose referenced row is deleted.
+   */
+  readonly onDelete: 'NoAction' | 'Restrict' | 'Cascade' | 'SetNull' | 'SetDefault';
+}
+/**
+ * Drops a column that no code uses any more, after a quarantine that proves it.
+ */
+export interface DropColumn {
+  /**
+   * Table to change, as schema.table or as table alone, which means schema public. Names are written as they are in the catalog, without quotes.
+   */
+  readonly table: string;
+  /**
+   * Name of a column as it is in the catalog, without quotes.
+   */
+  readonly column: string;
+}
+/**
+ * Adds a constraint without a long lock; exactly one of notNull, check, unique and foreignKey. Writes are held to it from AddColumn on (unique: from Backfill on), so the code that runs must honour it before.
+ */
+export interface AddConstraint {
+  /**
+   * Table to change, as schema.table or as table alone, which means schema public. Names are written as they are in the catalog, without quotes.
+   */
+  readonly table: string;
+  readonly notNull?: NotNullConstraint;
+  readonly check?: CheckConstraint;
+  readonly unique?: UniqueConstraint;
+  readonly foreignKey?: ForeignKey;
+}
+/**
+ * No row may leave the column empty.
+ */
+export interface NotNullConstraint {
+  /**
+   * Name of a column as it is in the catalog, without quotes.
+   */
+  readonly column: string;
+}
+/**
+ * Every row must meet a condition.
+ */
+export interface CheckConstraint {
+  /**
+   * Name of the constraint or index, without quotes.
+   */
+  readonly name: string;
+  /**
+   * SQL condition over the columns of the row, such as total >= 0.
+   */
+  readonly expression: string;
+}
+/**
+ * No two rows may agree in all these columns.
+ */
+export interface UniqueConstraint {
+  /**
+   * Name of the constraint or index, without quotes.
+   */
+  readonly name: string;
+  /**
+   * Columns, in their order.
+   */
+  readonly columns: readonly string[];
+}
+/**
+ * Every row must refer to a row of another table, or to none.
+ */
+export interface ForeignKey {
+  /**
+   * Name of the constraint or index, without quotes.
+   */
+  readonly name: string;
+  /**
+   * Columns, in their order.
+   */
+  readonly columns: readonly string[];
+  readonly references: ReferencedColumns;
+  /**
+   * What happens to a row whose referenced row is deleted.
+   */
+  readonly onDelete: 'NoAction' | 'Restrict' | 'Cascade' | 'SetNull' | 'SetDefault';
+}
+/**
+ * The key that the columns refer to; it must be unique there.
+ */
+export interface ReferencedColumns {
+  /**
+   * Table to change, as schema.table or as table alone, which means schema public. Names are written as they are in the catalog, without quotes.
+   */
+  readonly table: string;
+  /**
+   * Columns, in their order.
+   */
+  readonly columns: readonly string[];
+}
+/**
+ * Builds an index CONCURRENTLY; what a failed build leaves is dropped and built again.
+ */
+export interface CreateIndex {
+  /**
+   * Table to change, as schema.table or as table alone, which means schema public. Names are written as they are in the catalog, without quotes.
+   */
+  readonly table: string;
+  /**
+   * Name of the constraint or index, without quotes.
+   */
+  readonly name: string;
+  /**
+   * What is indexed, in its order.
+   */
+  readonly keys: readonly IndexKey[];
+  /**
+   * True lets no two rows agree in all keys.
+   */
+  readonly unique: boolean;
+  /**
+   * Access method, such as gin; extensions bring more.
+   */
+  readonly method: string;
+  /**
+   * Columns that the index carries without ordering by them.
+   */
+  readonly include?: readonly string[];
+  /**
+   * SQL condition of a partial index, such as status = 'open'.
+   */
+  readonly where?: string;
+}
+export interface IndexKey {
+  /**
+   * Name of a column as it is in the catalog, without quotes.
+   */
+  readonly column?: string;
+  /**
+   * SQL expression over the columns of the row, such as lower(email).
+   */
+  readonly expression?: string;
+  /**
+   * Operator class, such as text_pattern_ops; that of the type if not set.
+   */
+  readonly operatorClass?: string;
+  /**
+   * Ascending if not set.
+   */
+  readonly order?: 'Ascending' | 'Descending';
+  /**
+   * Where NULLs stand; last in ascending order, first in descending, if not set.
+   */
+  readonly nulls?: 'First' | 'Last';
 }
 /**
  * How old and new columns are kept in step while both are in use.

@@ -3,6 +3,7 @@
  * talks to a database; it says which statements would make a phase true and how to see that they have.
  */
 import type { TableFacts, Violation } from '../api/facts.ts';
+import type { Phase } from '../api/phase.ts';
 import type { Sql } from '../sql/sql.ts';
 
 /** A table as the resource names it. */
@@ -41,6 +42,8 @@ export interface Step {
   readonly statements: readonly Sql[];
   /** True if the catalog shows that it has been done: such a step is never run again. */
   readonly done: (table: TableFacts) => boolean;
+  /** Lists the keys of rows that keep the statements from success, as text in a column `key`, ten at most. */
+  readonly offenders?: Sql;
 }
 
 /** How to fill and compare the new columns. Expressions read the table's columns unqualified. */
@@ -57,15 +60,26 @@ export interface RowPlan {
 export interface Change {
   readonly kind: string;
   readonly table: TableName;
+  /** Columns that go away in the end; may be empty. */
   readonly oldColumns: readonly string[];
+  /** Columns that it makes; may be empty. */
   readonly newColumns: readonly string[];
+  /** Other columns that it rests on and leaves in place: no other change may be at work on them meanwhile. */
+  readonly uses: readonly string[];
+  /** Phases in which there is nothing to do, with the reason. A release of such a phase is rolled out all the same. */
+  readonly skips: Readonly<Partial<Record<Phase, string>>>;
+  /** What is so once it is complete, as a sentence. */
+  readonly achieved: string;
   /** What must hold before anything is touched; empty when all does. */
   readonly preflight: (table: TableFacts) => readonly Violation[];
+  /** What hangs on the old columns and must not go with them; asked in preflight, and again before Drop. */
+  readonly dependents: (table: TableFacts) => readonly Violation[];
   /** Statements that succeed only if the resource's expressions are valid; run in a transaction that is rolled back. */
   readonly parseChecks: (table: TableFacts) => readonly { readonly field: string; readonly query: Sql }[];
   readonly expand: (id: number, table: TableFacts) => readonly Step[];
   readonly triggers: (id: number, table: TableFacts, mode: TriggerMode) => readonly Step[];
-  readonly rows: (id: number, table: TableFacts) => RowPlan;
+  /** Absent where no row needs a new value: nothing is filled, nothing compared. */
+  readonly rows?: (id: number, table: TableFacts) => RowPlan;
   /** VALIDATE, NOT NULL, indexes: what the new columns need before reads switch. */
   readonly constrain: (id: number, table: TableFacts) => readonly Step[];
   /** NOT NULL off the old columns, so that code which no longer knows them can insert. */
@@ -75,7 +89,8 @@ export interface Change {
   readonly undo: {
     /** NOT NULL back on the old columns that had it. */
     readonly relax: (id: number, table: TableFacts, oldNotNull: readonly string[]) => readonly Step[];
-    readonly constrain: (id: number, table: TableFacts) => readonly Step[];
+    /** `oldNotNull`: columns that were NOT NULL when the change began. */
+    readonly constrain: (id: number, table: TableFacts, oldNotNull: readonly string[]) => readonly Step[];
     readonly triggers: (id: number, table: TableFacts) => readonly Step[];
     readonly expand: (id: number, table: TableFacts) => readonly Step[];
     /** The resource was deleted half-way: nothing of ours stays active, no data goes away, both sides accept NULL. */

@@ -4,9 +4,8 @@
  */
 import type { ColumnDependent, TableFacts, Violation } from '../api/facts.ts';
 import { sql, userSql, type Sql } from '../sql/sql.ts';
+import { missingColumns, quoted, unsupportedTable } from './table-preflight.ts';
 import { argumentsOf, backwardOf, forwardOf, type ColumnSync, type Conversion } from './column-sync.ts';
-
-const quoted = (columns: readonly string[]): string => columns.map((column) => `"${column}"`).join(', ');
 
 const advice: Readonly<Record<ColumnDependent['kind'], string>> = {
   'primary key': 'this version does not move a primary key to another column',
@@ -30,17 +29,6 @@ const advice: Readonly<Record<ColumnDependent['kind'], string>> = {
   grant: 'this version does not carry column privileges over; grant them on the table instead',
   'partition key': 'a column of the partition key cannot be replaced',
   other: 'drop or redefine it first',
-};
-
-const missing = (sync: ColumnSync, table: TableFacts): readonly Violation[] => {
-  const absent = sync.from.filter((column) => !(column in table.columns));
-  if (absent.length === 0) return [];
-  return [
-    {
-      reason: 'ColumnNotFound',
-      message: `Table ${table.schema}.${table.name} has no column ${quoted(absent)}. Correct the names in spec.change, or create the column; names are taken as written, upper and lower case included.`,
-    },
-  ];
 };
 
 const taken = (sync: ColumnSync, table: TableFacts): readonly Violation[] => {
@@ -82,8 +70,11 @@ const unsupported = (sync: ColumnSync, table: TableFacts): readonly Violation[] 
     return [];
   });
 
-const dependents = (sync: ColumnSync, table: TableFacts): readonly Violation[] => {
-  const found = table.dependents.filter(({ column }) => sync.from.includes(column));
+/** The violation that lists what hangs on columns to be dropped. */
+export const dependentsMessage = (
+  table: TableFacts,
+  found: readonly ColumnDependent[],
+): readonly Violation[] => {
   if (found.length === 0) return [];
   return [
     {
@@ -95,20 +86,17 @@ const dependents = (sync: ColumnSync, table: TableFacts): readonly Violation[] =
   ];
 };
 
-const unsupportedTable = (table: TableFacts): readonly Violation[] =>
-  table.unsupported === undefined
-    ? []
-    : [
-        {
-          reason: 'UnsupportedTable',
-          message: `${table.schema}.${table.name} can't be changed by Segue: ${table.unsupported}.`,
-        },
-      ];
+/** What hangs on the old columns and is not carried over to the new ones. */
+export const dependents = (sync: ColumnSync, table: TableFacts): readonly Violation[] =>
+  dependentsMessage(
+    table,
+    table.dependents.filter(({ column }) => sync.from.includes(column)),
+  );
 
 /** All that stands in the way, most fundamental first. */
 export const preflight = (sync: ColumnSync, table: TableFacts): readonly Violation[] => [
   ...unsupportedTable(table),
-  ...missing(sync, table),
+  ...missingColumns(table, sync.from),
   ...taken(sync, table),
   ...unsupported(sync, table),
   ...dependents(sync, table),

@@ -43,7 +43,8 @@ const textVersion = 1;
 /** The comment on the trigger function: by it a step knows that its triggers stand. */
 export const triggerMark = (mode: TriggerMode): string => `segue: ${mode} v${textVersion}`;
 
-const ours = (id: number, name: string): boolean => Object.values(triggerNames(id)).includes(name);
+/** True for a trigger of the change. */
+export const ours = (id: number, name: string): boolean => Object.values(triggerNames(id)).includes(name);
 
 const changedBy = (columns: readonly { readonly name: string; readonly comparable: boolean }[]): Sql =>
   anyOf(columns.map(({ name, comparable }) => distinct(ofOld(name), ofNew(name), comparable)));
@@ -54,7 +55,10 @@ const oldSide = (sync: ColumnSync, table: TableFacts) =>
 const newSide = (forward: readonly Conversion[]) =>
   forward.map(({ target, comparable }) => ({ name: target, comparable }));
 
-const constant = /^(?:'(?:[^']|'')*'|-?[0-9.]+|true|false)(?:::[\w\s."[\]()]+)?$/;
+const constantText = /^(?:'(?:[^']|'')*'|-?[0-9.]+|true|false)(?:::[\w\s."[\]()]+)?$/;
+
+/** True for a default that is the same for every row; `pg_get_expr` prints it as a literal with a cast. */
+export const isConstant = (expression: string): boolean => constantText.test(expression);
 
 /** True for an INSERT that gave old columns a value of its own: neither NULL nor the column's constant default. */
 const insertGivesOld = (sync: ColumnSync, table: TableFacts): Sql =>
@@ -62,7 +66,7 @@ const insertGivesOld = (sync: ColumnSync, table: TableFacts): Sql =>
     sync.from.map((name) => {
       const facts = table.columns[name];
       const given = sql`${ofNew(name)} IS NOT NULL`;
-      if (facts?.default === undefined || !constant.test(facts.default)) return given;
+      if (facts?.default === undefined || !isConstant(facts.default)) return given;
       return sql`(${given} AND ${distinct(ofNew(name), userSql(facts.default), facts.comparable)})`;
     }),
   );
@@ -205,7 +209,7 @@ export const installTriggers = (
 };
 
 /** True if the triggers exist, are enabled and are of the mode. */
-const triggersStand = (id: number, table: TableFacts, mode: TriggerMode): boolean =>
+export const triggersStand = (id: number, table: TableFacts, mode: TriggerMode): boolean =>
   table.marks[syncFunction(id)] === triggerMark(mode) &&
   Object.values(triggerNames(id)).every((name) =>
     table.triggers.some((trigger) => trigger.name === name && trigger.enabled),

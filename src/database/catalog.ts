@@ -3,9 +3,10 @@
  * Names are taken as given, upper and lower case included.
  */
 import type {
-  CheckFacts,
   ColumnFacts,
+  ConstraintFacts,
   HeapFacts,
+  IndexFacts,
   TableFacts,
   TriggerFacts,
   Violation,
@@ -106,7 +107,8 @@ const triggersOf = (session: Session, oid: number): Promise<readonly TriggerFact
 
 interface Rest {
   readonly primaryKey: readonly string[];
-  readonly checks: readonly CheckFacts[];
+  readonly constraints: readonly ConstraintFacts[];
+  readonly indexes: readonly IndexFacts[];
   readonly marks: Readonly<Record<string, string>> | null;
   readonly estimatedRows: number;
 }
@@ -118,7 +120,9 @@ const restOf = (session: Session, oid: number, heaps: readonly HeapFacts[]): Pro
         JOIN pg_attribute a ON a.attrelid = $1 AND a.attnum = k.attnum
         WHERE c.conrelid = $1 AND c.contype = 'p' ORDER BY k.position)::text[] AS "primaryKey",
       (SELECT coalesce(jsonb_agg(jsonb_build_object('name', conname, 'validated', convalidated)), '[]')
-        FROM pg_constraint WHERE conrelid = $1 AND contype = 'c') AS checks,
+        FROM pg_constraint WHERE conrelid = $1 AND contype IN ('c', 'f', 'p', 'u', 'x')) AS constraints,
+      (SELECT coalesce(jsonb_agg(jsonb_build_object('name', c.relname, 'valid', i.indisvalid AND i.indisready)), '[]')
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1) AS indexes,
       (SELECT jsonb_object_agg(p.proname, obj_description(p.oid, 'pg_proc')) FROM pg_proc p
         WHERE p.pronamespace = to_regnamespace('segue') AND obj_description(p.oid, 'pg_proc') IS NOT NULL) AS marks,
       (SELECT CASE WHEN bool_or(reltuples < 0 AND relpages = 0 AND pg_relation_size(oid::regclass) > 0) THEN -1
@@ -163,7 +167,8 @@ export const tableWithin = async (session: Session, table: TableName): Promise<T
     ...(unsupported === undefined ? {} : { unsupported }),
     columns: await columnsOf(session, oid),
     primaryKey: rest.primaryKey,
-    checks: rest.checks,
+    constraints: rest.constraints,
+    indexes: rest.indexes,
     triggers: await triggersOf(session, oid),
     dependents: await dependentsOf(session, oid),
     heaps: heaps.flatMap(({ kind, ...heap }) => (kind === 'r' ? [heap] : [])),

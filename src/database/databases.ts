@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { sql, type Sql } from '../sql/sql.ts';
 import { DatabaseError, databaseError } from './errors.ts';
+import { runOutsideTransaction, type OutsideOptions } from './outside-transaction.ts';
 import { inTransaction, type Session, type TransactionOptions } from './session.ts';
 
 const maxSessions = 3;
@@ -76,22 +77,13 @@ export class Database {
   }
 
   /**
-   * Runs one statement outside a transaction block. A timeout can then be set for the session only, which a
+   * Runs one statement outside a transaction block. Its settings can then be made for the session only, which a
    * pooler in transaction mode does not carry: such statements need a direct connection.
    */
-  async outsideTransaction(statement: Sql, lockTimeoutMs: number): Promise<void> {
-    await this.#withClient(async (client) => {
-      try {
-        await client.query({
-          text: 'SELECT pg_catalog.set_config($1, $2, false)',
-          values: ['lock_timeout', `${lockTimeoutMs}ms`],
-        });
-        await client.query({ text: statement.text, values: [], queryMode: 'extended' } as pg.QueryConfig);
-        await client.query('RESET lock_timeout');
-      } catch (error) {
-        throw databaseError(error);
-      }
-    });
+  async outsideTransaction(statement: Sql, options: OutsideOptions): Promise<void> {
+    await this.#withClient((client) =>
+      runOutsideTransaction(client, statement, options, (pid) => void this.#cancel(pid)),
+    );
   }
 
   /** True if nobody uses it and nobody has for a while. */

@@ -40,7 +40,7 @@ export type Mutation =
   /** A lock was asked for in vain; keeps the first time. */
   | { readonly kind: 'noteLockWait' }
   | { readonly kind: 'clearLockWait' }
-  | { readonly kind: 'finish'; readonly state: Exclude<LedgerState, 'Active'> };
+  | { readonly kind: 'finish'; readonly state: Exclude<LedgerState, 'Active'>; readonly skipped?: string };
 
 /** The history with its open entry closed. */
 const closed = (history: readonly HistoryEntry[], at: number, skipped?: string): readonly HistoryEntry[] =>
@@ -99,7 +99,12 @@ export const mutate = (memory: Memory, mutation: Mutation, at: number): Memory =
     case 'clearLockWait':
       return { ...memory, lockWaitSince: null };
     case 'finish':
-      return { ...memory, state: mutation.state, history: closed(memory.history, at), lockWaitSince: null };
+      return {
+        ...memory,
+        state: mutation.state,
+        history: closed(memory.history, at, mutation.skipped),
+        lockWaitSince: null,
+      };
   }
 };
 

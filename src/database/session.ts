@@ -70,7 +70,8 @@ const settings = sql`SELECT pg_catalog.pg_backend_pid() AS pid,
   CASE WHEN pg_catalog.version() LIKE '%linux%'
     THEN pg_catalog.set_config('client_connection_check_interval', '2s', true) END`;
 
-const searchPathText = (schemas: readonly string[] | undefined): string =>
+/** `search_path` that sees these schemas after the system's own. */
+export const searchPathText = (schemas: readonly string[] | undefined): string =>
   // pg_temp last: where it is not named it is searched first, and a temporary table would shadow ours.
   [...new Set([...(schemas ?? []), 'pg_catalog', 'pg_temp'])]
     .sort((a, b) => Number(b === 'pg_catalog') - Number(a === 'pg_catalog'))

@@ -85,6 +85,10 @@ const withinTransaction = (ref: LedgerRef, step: Step, options: StepOptions): Pr
     (session) => carryOut(session, ref, step, options),
   );
 
+// CREATE INDEX CONCURRENTLY waits for every older transaction, and lock_timeout counts that wait too. It holds up
+// neither readers nor writers meanwhile, and giving up after the time for other DDL would throw a whole build away.
+const patienceMs = 10 * 60_000;
+
 /**
  * For what PostgreSQL refuses inside a transaction: the fence is checked before, and the history written after.
  * A former operator's statement may thus still run beside the new one's, so such a step must be one that the
@@ -100,7 +104,11 @@ const outsideTransaction = async (ref: LedgerRef, step: Step, options: StepOptio
   try {
     if (ready.message === '')
       for (const statement of step.statements)
-        await ref.db.outsideTransaction(statement, options.lockTimeoutMs);
+        await ref.db.outsideTransaction(statement, {
+          lockTimeoutMs: Math.max(options.lockTimeoutMs, patienceMs),
+          searchPath: searchPathOf(options.table),
+          signal: options.signal,
+        });
   } catch (error) {
     return outcomeOf(error, doing);
   }
@@ -129,11 +137,45 @@ const noteLockWait = async (
   };
 };
 
+const offendersTimeoutMs = 60_000;
+const offendersRecheckMs = 60_000;
+
+/** Names the rows in the way of a constraint, so that a person can mend them; the step holds until they are. */
+const nameOffenders = async (
+  ref: LedgerRef,
+  step: Step,
+  options: StepOptions,
+  outcome: Outcome,
+): Promise<Outcome> => {
+  const { offenders } = step;
+  if (outcome.kind !== 'refused' || offenders === undefined) return outcome;
+  const keys = await ref.db
+    .transaction(
+      {
+        mode: 'read',
+        statementTimeoutMs: offendersTimeoutMs,
+        searchPath: searchPathOf(options.table),
+        signal: options.signal,
+      },
+      (session) => session.rows<{ key: string }>(offenders),
+    )
+    // The refusal itself is worth more than the keys.
+    .catch((): readonly { key: string }[] => []);
+  if (keys.length === 0) return outcome;
+  return {
+    kind: 'deferred',
+    reason: 'BadRows',
+    message: `Could not ${step.purpose}: rows are in the way. Keys: ${keys.map(({ key }) => key).join(', ')}. Correct those rows; it is tried again by itself.`,
+    afterMs: offendersRecheckMs,
+  };
+};
+
 /**
- * Runs a step once; harmless to repeat. A lock that is not to be had gives `deferred` with the blocker, another
- * table under the name `refused`. Throws FencedError.
+ * Runs a step once; harmless to repeat. A lock that is not to be had gives `deferred` with the blocker, rows that a
+ * constraint refuses `deferred` with their keys, another table under the name `refused`. Throws FencedError.
  */
 export const runStep = async (ref: LedgerRef, step: Step, options: StepOptions): Promise<Outcome> => {
   const run = step.transactional ? withinTransaction : outsideTransaction;
-  return noteLockWait(ref, step, options, await run(ref, step, options));
+  const outcome = await nameOffenders(ref, step, options, await run(ref, step, options));
+  return noteLockWait(ref, step, options, outcome);
 };

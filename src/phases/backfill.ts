@@ -1,22 +1,23 @@
 import type { VerificationFacts } from '../api/facts.ts';
 import { act, wait, type Decision } from './decision.ts';
 import type { ActiveFacts } from './facts.ts';
-import { leave, leaveBack, nextStep, unknownFact } from './gates.ts';
+import { leave, leaveBack, nextStep, noPodAbove, unknownFact } from './gates.ts';
 import type { PhaseLogic } from './phase.ts';
 
 const retryHint = (facts: ActiveFacts): string =>
   `then kubectl annotate --overwrite schange ${facts.resource.name} -n ${facts.resource.namespace} segue.dev/retry="$(date +%s)"`;
 
-/** True if a verification after the last backfill found that every row agrees. */
+/** True if a verification after the last backfill found that every row agrees, or there is nothing to compare. */
 export const isVerified = (facts: ActiveFacts): boolean => {
   const { verification, backfill } = facts.active;
+  if (facts.change.rows === undefined) return true;
   if (verification === undefined || !backfill.done) return false;
   return verification.mismatches === 0;
 };
 
 const fill = (facts: ActiveFacts): Decision | undefined => {
   const { backfill } = facts.active;
-  if (backfill.done) return undefined;
+  if (backfill.done || facts.change.rows === undefined) return undefined;
   return act(
     { kind: 'backfill' },
     `Filling ${facts.change.newColumns.join(', ')}: ${backfill.rowsDone} of about ${backfill.rowsTotal} rows.`,
@@ -45,6 +46,7 @@ const mismatch = (
 
 const verify = (facts: ActiveFacts): Decision | undefined => {
   const { verification } = facts.active;
+  if (facts.change.rows === undefined) return undefined;
   if (verification === undefined)
     return act({ kind: 'verify' }, 'Comparing every row’s old columns with the new ones.');
   return isVerified(facts) ? undefined : mismatch(facts, verification);
@@ -82,5 +84,8 @@ export const backfill: PhaseLogic = {
     replayed(facts) ??
     leave(facts, 'Backfill'),
   undo: (facts) =>
-    nextStep(facts, facts.change.undo.constrain(facts.active.id, facts.columns)) ?? leaveBack('Backfill'),
+    // What it takes back, such as a NOT NULL that was lifted, is what newer code rests on.
+    noPodAbove(facts, 'writes-both') ??
+    nextStep(facts, facts.change.undo.constrain(facts.active.id, facts.columns, facts.active.oldNotNull)) ??
+    leaveBack('Backfill'),
 };

@@ -11,7 +11,7 @@ import { deleting } from './deleting.ts';
 import { drop, isDropped } from './drop.ts';
 import { dualWrite } from './dual-write.ts';
 import type { ActiveFacts, Facts } from './facts.ts';
-import { unknownFact } from './gates.ts';
+import { leave, leaveBack, rollOut, unknownFact } from './gates.ts';
 import { pending } from './pending.ts';
 import type { PhaseLogic } from './phase.ts';
 import { quarantine } from './quarantine.ts';
@@ -81,12 +81,10 @@ const endReason = (ledger: LedgerFacts): 'Completed' | 'RolledBack' | 'CleanupAb
       : 'CleanupAbandoned';
 
 const endMessage = (facts: Facts, ledger: LedgerFacts): string => {
-  const { oldColumns, newColumns } = facts.change;
-  if (ledger.state === 'Completed')
-    return `${oldColumns.join(', ')} gave way to ${newColumns.join(', ')}; nothing of Segue is left on the table.`;
+  if (ledger.state === 'Completed') return `${facts.change.achieved} Nothing of Segue is left on the table.`;
   if (ledger.state === 'RolledBack')
     return 'Walked back to before AddColumn. Delete the resource and apply it again to start over.';
-  return 'The change was given up half-way; both sides of its columns are left with their data.';
+  return 'The change was given up half-way; columns are left with their data.';
 };
 
 /** A person's word by annotation, not yet acted upon. */
@@ -97,6 +95,12 @@ const command = (facts: ActiveFacts): Decision | undefined => {
   if (approval === undefined || !spec.approvals.includes(approval.phase)) return undefined;
   if (facts.active.approvals.some(({ phase }) => phase === approval.phase)) return undefined;
   return act({ kind: 'approve', ...approval }, `${approval.phase} was approved.`);
+};
+
+/** A phase without work of its own: its releases are rolled out, then it is left. */
+const skip = (facts: ActiveFacts, why: string): Decision => {
+  const { phase, direction } = facts.active;
+  return rollOut(facts) ?? (direction === 'back' ? leaveBack(phase) : leave(facts, phase, why));
 };
 
 const active = (facts: ActiveFacts): Decision => {
@@ -115,6 +119,8 @@ const active = (facts: ActiveFacts): Decision => {
       `spec.rollback is true: walking back from ${ledger.phase}.`,
       'RollingBack',
     );
+  const skipped = facts.change.skips[ledger.phase];
+  if (skipped !== undefined) return skip(facts, skipped);
   const phase = logic[ledger.phase];
   return ledger.direction === 'back' ? phase.undo(facts) : phase.next(facts);
 };

@@ -26,7 +26,11 @@ export type Action =
   | { readonly kind: 'retry'; readonly value: string }
   | { readonly kind: 'startQuarantine' }
   | { readonly kind: 'restartQuarantine'; readonly use: UseFacts }
-  | { readonly kind: 'finish'; readonly state: 'Completed' | 'RolledBack' | 'Abandoned' };
+  | {
+      readonly kind: 'finish';
+      readonly state: 'Completed' | 'RolledBack' | 'Abandoned';
+      readonly skipped?: string;
+    };
 
 /** One of three: do this; wait for that; there is nothing left. */
 export type Decision =

@@ -38,7 +38,17 @@ const deadLetters = (facts: ActiveFacts): Decision | undefined =>
       );
 
 const stillInQuarantine = (facts: ActiveFacts): Decision | undefined =>
-  isQuarantineOver(facts) ? undefined : quarantine.next(facts);
+  facts.change.skips.Quarantine !== undefined || isQuarantineOver(facts) ? undefined : quarantine.next(facts);
+
+/** What was made to hang on the old columns since the change began would go with them unasked. */
+const newDependents = (facts: ActiveFacts): Decision | undefined => {
+  const [found] = facts.change.dependents(facts.columns);
+  return found && wait(found.reason, `${found.message} Nothing is dropped before.`, 15_000);
+};
+
+/** Without a quarantine nothing old goes away: what goes is the trigger, which code that writes both needs no more. */
+const lowest = (facts: ActiveFacts): 'reads-new' | 'new-only' =>
+  facts.change.skips.Quarantine === undefined ? 'new-only' : 'reads-new';
 
 const remove = (facts: ActiveFacts): Decision | undefined =>
   nextStep(facts, facts.change.contract(facts.active.id, facts.columns));
@@ -46,6 +56,7 @@ const remove = (facts: ActiveFacts): Decision | undefined =>
 /** True once there is nothing to walk back to. */
 export const isDropped = (facts: ActiveFacts): boolean =>
   facts.active.phase === 'Drop' &&
+  facts.change.oldColumns.length > 0 &&
   facts.change.oldColumns.every((column) => !(column in facts.columns.columns));
 
 /** Triggers and old columns go, in one transaction. All that allows it is asked once more. */
@@ -57,7 +68,8 @@ export const drop: PhaseLogic = {
       sameObjects(facts) ??
       unverified(facts) ??
       deadLetters(facts) ??
-      noPodBelow(facts, 'new-only') ??
+      newDependents(facts) ??
+      noPodBelow(facts, lowest(facts)) ??
       stillInQuarantine(facts) ??
       awaitingApproval(facts, 'Drop') ??
       remove(facts) ??

@@ -22,14 +22,17 @@ export interface Standing {
 
 type Stated = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
-/** Phase that must be done for Ready: where new code in Git needs the filled columns, Backfill, else DualWrite. */
+/** Phase that must be done for Ready: Backfill where new code in Git needs what it brings, else DualWrite. */
 export const readyPhase = (spec: SchemaChangeSpec): Phase => {
   const readsNew = spec.workloads.some(
     ({ mode, releases }) =>
       mode === 'Observe' &&
       releases.some(({ phase, code }) => isBelow('writes-both', code ?? defaultCode[phase] ?? 'old')),
   );
-  const wanted = spec.readyAt ?? (readsNew ? 'Backfill' : 'DualWrite');
+  const { addConstraint, createIndex, dropColumn } = spec.change;
+  // These have nothing to show before Backfill is done.
+  const late = addConstraint !== undefined || createIndex !== undefined || dropColumn !== undefined;
+  const wanted = spec.readyAt ?? (readsNew || late ? 'Backfill' : 'DualWrite');
   return isBefore(spec.targetPhase, wanted) ? spec.targetPhase : wanted;
 };
 

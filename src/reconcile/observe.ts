@@ -16,16 +16,16 @@ import { isBefore } from '../api/phase.ts';
 import type { SchemaChange, Workload } from '../api/schema-change.ts';
 import type { Change } from '../changes/change.ts';
 import { changeOf } from '../changes/registry.ts';
-import { checkExpressions, readTable } from '../database/catalog.ts';
-import { readServer, type Database } from '../database/databases.ts';
+import { readTable } from '../database/catalog.ts';
+import type { Database } from '../database/databases.ts';
 import { readFact } from '../database/errors.ts';
-import { activeChanges } from '../database/ledger.ts';
 import { readLedger } from '../database/read-ledger.ts';
 import { replayed } from '../database/replicas.ts';
 import type { Facts } from '../phases/facts.ts';
 import { checkWorkload } from '../rollout/check.ts';
 import { observeWorkload, type Wanted } from '../rollout/workload.ts';
 import { openSecret } from './credentials.ts';
+import { databaseViolations } from './database-preflight.ts';
 import type { Ports } from './ports.ts';
 import { resourceFacts } from './resource.ts';
 
@@ -40,59 +40,6 @@ const fromDatabase = async <T>(
   what: string,
   read: (db: Database) => Promise<T>,
 ): Promise<Fact<T>> => (db.known ? readFact(what, () => read(db.value)) : db);
-
-const oldestServer = 140_000;
-
-const serverViolations = async (db: Database): Promise<readonly Violation[]> => {
-  const { version, inRecovery } = await readServer(db);
-  if (version < oldestServer)
-    return [
-      {
-        reason: 'UnsupportedServer',
-        message: `${db.label} runs PostgreSQL ${Math.floor(version / 10_000)}; Segue needs 14 or later.`,
-      },
-    ];
-  if (inRecovery)
-    return [
-      {
-        reason: 'UnsupportedServer',
-        message: `${db.label} is a read replica. Let spec.database.secretRef name the primary.`,
-      },
-    ];
-  return [];
-};
-
-const conflictViolations = async (
-  db: Database,
-  change: Change,
-  table: TableFacts,
-): Promise<readonly Violation[]> => {
-  const columns = new Set([...change.oldColumns, ...change.newColumns]);
-  const rivals = (await activeChanges(db, table.oid)).filter((other) =>
-    [...other.oldColumns, ...other.newColumns].some((column) => columns.has(column)),
-  );
-  return rivals.map(({ namespace, name }) => ({
-    reason: 'ConflictingChange',
-    message: `SchemaChange ${namespace}/${name} is at work on the same columns of ${table.schema}.${table.name}; this one begins once it has ended.`,
-  }));
-};
-
-/** What the database has to say before anything begins. */
-const databaseViolations = async (
-  db: Database,
-  change: Change,
-  table: TableFacts,
-): Promise<readonly Violation[]> => {
-  const server = await serverViolations(db);
-  if (server.length > 0) return server;
-  const catalog = change.preflight(table);
-  // Expressions over columns that are not there would only repeat the complaint.
-  if (catalog.length > 0) return [];
-  return [
-    ...(await checkExpressions(db, change.table, change.parseChecks(table))),
-    ...(await conflictViolations(db, change, table)),
-  ];
-};
 
 interface Opened {
   readonly change: Change;

@@ -160,7 +160,7 @@ test('is interrupted at once when asked', async () => {
   const began = performance.now();
   const outcome = await verify(
     ref,
-    { table, rows: change.change.rows(change.id, table) },
+    { table, rows: change.change.rows!(change.id, table) },
     interruption.signal,
   );
   expect(outcome).toMatchObject({ kind: 'deferred' });

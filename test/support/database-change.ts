@@ -57,7 +57,10 @@ export interface DrivenChange {
   ref(): Promise<LedgerRef>;
   mutate(mutation: Mutation): Promise<Outcome>;
   /** Runs steps that are not done yet; stops at the first that doesn't end well and returns its outcome. */
-  steps(make: (id: number, table: TableFacts) => readonly Step[], lockTimeoutMs?: number): Promise<Outcome>;
+  steps(
+    make: (id: number, table: TableFacts, oldNotNull: readonly string[]) => readonly Step[],
+    lockTimeoutMs?: number,
+  ): Promise<Outcome>;
   triggers(mode: TriggerMode): Promise<Outcome>;
   prove(): Promise<Outcome>;
   /** One stretch. */
@@ -106,7 +109,9 @@ export const takeOver = async (db: Database, spec: ChangeSpec, holder = 'test'):
   const ref = async (): Promise<LedgerRef> => ({ db, fence, id, revision: (await ledger()).revision });
   const work = async () => {
     const facts = await table();
-    return { table: facts, rows: change.rows(id, facts), change };
+    const rows = change.rows?.(id, facts);
+    if (rows === undefined) throw new Error('The change has no rows to fill.');
+    return { table: facts, rows, change };
   };
 
   const driven: DrivenChange = {
@@ -120,7 +125,7 @@ export const takeOver = async (db: Database, spec: ChangeSpec, holder = 'test'):
     mutate: async (mutation) => applyMutation(await ref(), mutation),
     steps: async (make, lockTimeoutMs = 500) => {
       let outcome: Outcome = { kind: 'done', message: 'nothing to do' };
-      for (const step of make(id, await table())) {
+      for (const step of make(id, await table(), (await ledger()).oldNotNull)) {
         if (step.done(await table())) continue;
         outcome = await runStep(await ref(), step, { table: change.table, lockTimeoutMs });
         if (outcome.kind !== 'done') return outcome;

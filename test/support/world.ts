@@ -89,7 +89,8 @@ export class World {
     first_name: column(2, { notNull: true }),
     last_name: column(3),
   };
-  checks: Record<string, boolean> = {};
+  constraints: Record<string, boolean> = {};
+  indexes: Record<string, boolean> = {};
   mark: string | undefined;
   ledger: LedgerFacts | undefined;
   pods: Partial<Record<Code, number>> = { old: 3 };
@@ -119,7 +120,8 @@ export class World {
       partitioned: false,
       columns: { ...this.columns },
       primaryKey: ['id'],
-      checks: Object.entries(this.checks).map(([name, validated]) => ({ name, validated })),
+      constraints: Object.entries(this.constraints).map(([name, validated]) => ({ name, validated })),
+      indexes: Object.entries(this.indexes).map(([name, valid]) => ({ name, valid })),
       triggers,
       dependents: [],
       heaps: [{ oid: 4711, schema: 'public', name: 'customers', filenode: 1 }],
@@ -309,9 +311,9 @@ export class World {
     for (const [, name] of text.matchAll(/DROP COLUMN IF EXISTS "(\w+)"/g)) delete this.columns[name ?? ''];
     for (const [, name, verb] of text.matchAll(/ALTER COLUMN "(\w+)" (SET|DROP) NOT NULL/g))
       this.columns[name ?? ''] = { ...(this.columns[name ?? ''] ?? column(9)), notNull: verb === 'SET' };
-    for (const [, name] of text.matchAll(/ADD CONSTRAINT "(\w+)"/g)) this.checks[name ?? ''] = false;
-    for (const [, name] of text.matchAll(/VALIDATE CONSTRAINT "(\w+)"/g)) this.checks[name ?? ''] = true;
+    for (const [, name] of text.matchAll(/ADD CONSTRAINT "(\w+)"/g)) this.constraints[name ?? ''] = false;
+    for (const [, name] of text.matchAll(/VALIDATE CONSTRAINT "(\w+)"/g)) this.constraints[name ?? ''] = true;
     for (const [, name] of text.matchAll(/DROP CONSTRAINT IF EXISTS "(\w+)"/g))
-      delete this.checks[name ?? ''];
+      delete this.constraints[name ?? ''];
   }
 }

@@ -380,7 +380,7 @@ describe('by chance', () => {
         world.spec = { ...world.spec, rollback: true };
         expect(walk(world)).toMatchObject({ kind: 'finished', reason: 'RolledBack' });
         expect(world.columns).toEqual(before);
-        expect(world.checks).toEqual({});
+        expect(world.constraints).toEqual({});
         expect(world.mark).toBeUndefined();
         expect(world.pods).toEqual({ old: 3 });
       }),

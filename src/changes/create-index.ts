@@ -1,0 +1,93 @@
+/** `createIndex`: an index is built CONCURRENTLY in Backfill; no other phase has anything to do. */
+import type { TableFacts, Violation } from '../api/facts.ts';
+import type { CreateIndex, IndexKey } from '../api/schema-change.ts';
+import { ident, nothing, sql, userSql, type Sql } from '../sql/sql.ts';
+import {
+  clearIndexStep,
+  createIndexSteps,
+  dropIndexStep,
+  indexBody,
+  type IndexPlan,
+} from './concurrent-index.ts';
+import type { Change, TableName } from './change.ts';
+import { namesIn } from './table-name.ts';
+import { likeness, missingColumns, notPartitioned, unsupportedTable } from './table-preflight.ts';
+
+const keyOf = ({ column, expression }: IndexKey): Sql =>
+  column === undefined ? sql`(${userSql(expression ?? '')})` : ident(column);
+
+const orderOf = ({ operatorClass, order, nulls }: IndexKey): Sql =>
+  sql`${operatorClass === undefined ? nothing : sql` ${userSql(operatorClass)}`}${order === 'Descending' ? sql` DESC` : nothing}${nulls === undefined ? nothing : nulls === 'First' ? sql` NULLS FIRST` : sql` NULLS LAST`}`;
+
+const planOf = ({ name, unique, method, keys, include, where }: CreateIndex): IndexPlan => ({
+  name,
+  unique,
+  method,
+  keys: keys.map(keyOf),
+  orders: keys.map(orderOf),
+  include,
+  where,
+});
+
+const taken = (name: string, table: TableFacts): readonly Violation[] =>
+  table.indexes.some((index) => index.name === name)
+    ? [
+        {
+          reason: 'TargetExists',
+          message: `${table.schema}.${table.name} already has an index "${name}", and Segue did not make it. Choose another name in spec.change, or drop or rename that index.`,
+        },
+      ]
+    : [];
+
+const nothingToDo = 'an index is built in Backfill alone';
+
+/** The change that builds an index. */
+export const createIndex = (table: TableName, spec: CreateIndex): Change => {
+  const plan = planOf(spec);
+  const named = [...spec.keys.flatMap(({ column }) => column ?? []), ...(spec.include ?? [])];
+  const expressions = [...spec.keys.flatMap(({ expression }) => expression ?? []), spec.where ?? ''];
+  return {
+    kind: 'createIndex',
+    table,
+    oldColumns: [],
+    newColumns: [],
+    uses: [...new Set([...named, ...expressions.flatMap(namesIn)])],
+    skips: {
+      AddColumn: nothingToDo,
+      DualWrite: nothingToDo,
+      SwitchReads: nothingToDo,
+      Quarantine: nothingToDo,
+      Drop: nothingToDo,
+    },
+    achieved: `Index ${spec.name} of ${table.schema}.${table.name} is there and valid.`,
+    preflight: (facts) => [
+      ...unsupportedTable(facts),
+      ...notPartitioned(facts, 'PostgreSQL builds no index CONCURRENTLY on a partitioned table'),
+      ...missingColumns(facts, named),
+      ...taken(spec.name, facts),
+    ],
+    dependents: () => [],
+    parseChecks: (facts) => [
+      {
+        field: 'createIndex',
+        query: likeness(facts, 'segue_index'),
+      },
+      {
+        field: 'createIndex',
+        query: sql`CREATE ${spec.unique ? sql`UNIQUE ` : nothing}INDEX ON pg_temp.segue_index ${indexBody(plan)}`,
+      },
+    ],
+    expand: () => [],
+    triggers: () => [],
+    constrain: (_id, facts) => createIndexSteps(facts, plan),
+    relax: () => [],
+    contract: () => [],
+    undo: {
+      relax: () => [],
+      constrain: (_id, facts) => [dropIndexStep(facts, spec.name)],
+      triggers: () => [],
+      expand: () => [],
+      abandon: (_id, facts) => [clearIndexStep(facts, spec.name)],
+    },
+  };
+};
