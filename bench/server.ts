@@ -6,13 +6,22 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
-import { removePostgres, startPostgres } from '../dev/postgres.ts';
+import { removePostgres, startPostgres, type Postgres } from '../dev/postgres.ts';
+import { cpuSecondsOf } from './machine.ts';
 
 /** A database of its own with the session that measures. */
 export interface BenchDatabase {
   readonly name: string;
   readonly uri: string;
   readonly client: pg.Client;
+}
+
+/** What a piece of work came to, for each unit (a row, a statement) of it. */
+export interface Sample {
+  readonly perSecond: number;
+  /** Processor time of all the server's processes; undefined where the system does not tell. */
+  readonly cpuMicros: number | undefined;
+  readonly walBytes: number;
 }
 
 /** What a server of this kind is told beyond its defaults: everything that matters for durability stays on. */
@@ -55,21 +64,21 @@ const prewarm = `SELECT sum(pg_prewarm(c.oid::regclass)) FROM pg_class c JOIN pg
 export class BenchServer {
   readonly #admin: pg.Client;
   readonly #home: string;
-  readonly #uri: string;
+  readonly #postgres: Postgres;
   #made = 0;
 
-  private constructor(admin: pg.Client, home: string, uri: string) {
+  private constructor(admin: pg.Client, home: string, postgres: Postgres) {
     this.#admin = admin;
     this.#home = home;
-    this.#uri = uri;
+    this.#postgres = postgres;
   }
 
   static async start(): Promise<BenchServer> {
     const home = await mkdtemp(path.join(os.tmpdir(), 'segue-bench-'));
     await chmod(home, 0o755);
     try {
-      const { uri } = await startPostgres({ dataDir: path.join(home, 'data'), settings });
-      return new BenchServer(await connect(uri), home, uri);
+      const postgres = await startPostgres({ dataDir: path.join(home, 'data'), settings });
+      return new BenchServer(await connect(postgres.uri), home, postgres);
     } catch (error) {
       await BenchServer.#remove(home);
       throw error;
@@ -97,7 +106,7 @@ export class BenchServer {
     await build(database);
     await database.client.query('VACUUM ANALYZE');
     await database.client.end();
-    await this.checkpoint();
+    await this.#admin.query('CHECKPOINT');
     return database.name;
   }
 
@@ -106,7 +115,6 @@ export class BenchServer {
     const database = await this.#create(template);
     try {
       await database.client.query(prewarm);
-      await this.checkpoint();
       return await use(database);
     } finally {
       await database.client.end().catch(() => undefined);
@@ -118,21 +126,34 @@ export class BenchServer {
     await this.#admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
   }
 
-  async checkpoint(): Promise<void> {
+  /** Does work of so many units after a checkpoint, and tells what it came to. */
+  async timed(units: number, work: () => Promise<unknown>): Promise<Sample> {
     await this.#admin.query('CHECKPOINT');
-  }
-
-  /** Bytes of WAL written so far. */
-  async walBytes(): Promise<number> {
-    const { rows } = await this.#admin.query<{ bytes: string }>(
-      "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn AS bytes",
-    );
-    return Number(rows[0]?.bytes);
+    const before = await this.#spent();
+    const began = performance.now();
+    await work();
+    const seconds = (performance.now() - began) / 1_000;
+    const after = await this.#spent();
+    return {
+      perSecond: units / seconds,
+      cpuMicros:
+        before.cpu === undefined || after.cpu === undefined
+          ? undefined
+          : ((after.cpu - before.cpu) * 1e6) / units,
+      walBytes: (after.wal - before.wal) / units,
+    };
   }
 
   async stop(): Promise<void> {
     await this.#admin.end().catch(() => undefined);
     await BenchServer.#remove(this.#home);
+  }
+
+  async #spent(): Promise<{ readonly cpu: number | undefined; readonly wal: number }> {
+    const { rows } = await this.#admin.query<{ bytes: string }>(
+      "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn AS bytes",
+    );
+    return { cpu: await cpuSecondsOf(this.#postgres.pid), wal: Number(rows[0]?.bytes) };
   }
 
   async #create(from?: string): Promise<BenchDatabase> {
@@ -143,7 +164,7 @@ export class BenchServer {
         ? `CREATE DATABASE ${name}`
         : `CREATE DATABASE ${name} TEMPLATE ${from} STRATEGY = FILE_COPY`,
     );
-    const url = new URL(this.#uri);
+    const url = new URL(this.#postgres.uri);
     url.pathname = `/${name}`;
     return { name, uri: url.href, client: await connect(url.href) };
   }

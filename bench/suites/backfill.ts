@@ -1,13 +1,13 @@
 /** Rows per second of a backfill: Segue's, one UPDATE of the whole table, and batches through a trigger. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fillAsPeers, preparePeers } from '../peers.ts';
-import { atLeast, type Goal, type Measurement } from '../report.ts';
-import { interleaved, secondsOf, type Contender } from '../rounds.ts';
+import { atLeast, type Goal } from '../report.ts';
+import { interleaved, measurementsOf, speedRatio, type Contender, type Samples } from '../rounds.ts';
 import { expression, fill, withDualWriting } from '../segue.ts';
-import type { BenchDatabase, BenchServer } from '../server.ts';
-import { median, pairedRatio, summarise } from '../statistics.ts';
+import type { BenchDatabase, BenchServer, Sample } from '../server.ts';
+import { median } from '../statistics.ts';
 import { building, narrow, wide, type TableKind } from '../tables.ts';
-import { samplesOf, type Suite } from './suite.ts';
+import type { Suite } from './suite.ts';
 
 const unfilled = 'SELECT count(*)::int AS unfilled FROM customers WHERE full_name IS NULL';
 
@@ -17,36 +17,42 @@ const allFilled = async ({ client }: BenchDatabase): Promise<void> => {
   if (rows[0]?.unfilled !== 0) throw new Error(`${rows[0]?.unfilled} rows were left unfilled.`);
 };
 
+interface Run {
+  readonly server: BenchServer;
+  readonly rows: number;
+}
+
+type Measure = Contender['measure'];
+
 const timed = async (
+  { server, rows }: Run,
   database: BenchDatabase,
-  rows: number,
   work: () => Promise<unknown>,
-): Promise<number> => {
-  await database.client.query('CHECKPOINT');
-  const seconds = await secondsOf(work);
+): Promise<Sample> => {
+  const sample = await server.timed(rows, work);
   await allFilled(database);
-  return rows / seconds;
+  return sample;
 };
 
 const bySegue =
-  (rows: number, workers: number) =>
-  (database: BenchDatabase): Promise<number> =>
-    withDualWriting(database, (driven) => timed(database, rows, () => fill(driven, workers)));
+  (run: Run, workers: number): Measure =>
+  (database) =>
+    withDualWriting(database, (driven) => timed(run, database, () => fill(driven, workers)));
 
 const byUpdate =
-  (rows: number) =>
-  async (database: BenchDatabase): Promise<number> => {
+  (run: Run): Measure =>
+  async (database) => {
     await database.client.query('ALTER TABLE customers ADD COLUMN full_name text');
-    return timed(database, rows, () =>
+    return timed(run, database, () =>
       database.client.query(`UPDATE customers SET full_name = ${expression}`),
     );
   };
 
 const byPeers =
-  (rows: number) =>
-  async (database: BenchDatabase): Promise<number> => {
+  (run: Run): Measure =>
+  async (database) => {
     await preparePeers(database);
-    return timed(database, rows, () => fillAsPeers(database));
+    return timed(run, database, () => fillAsPeers(database));
   };
 
 const batchesAtOnce = `SELECT count(*)::int AS count FROM pg_stat_activity
@@ -72,22 +78,14 @@ const workersSeen = (server: BenchServer, template: string): Promise<number> =>
 interface Series {
   readonly kind: TableKind;
   readonly rows: number;
-  readonly samples: ReadonlyMap<string, readonly number[]>;
+  readonly samples: Samples;
 }
 
 const seriesName = ({ kind, rows }: Pick<Series, 'kind' | 'rows'>): string => `${kind.name} ${rows}`;
 
-const measurementsOf = (series: Series): readonly Measurement[] =>
-  [...series.samples].map(([name, samples]) => ({
-    name: `${seriesName(series)} ${name}`,
-    unit: 'rows/s',
-    ...summarise(samples),
-  }));
-
 const ratioGoal = (series: Series, of: string, to: string, bound: number): readonly Goal[] => {
   if (!series.samples.has(of)) return [];
-  const ratio = pairedRatio(samplesOf(series.samples, of), samplesOf(series.samples, to)).median;
-  return [atLeast(`${seriesName(series)}: ${of} / ${to}`, bound, ratio)];
+  return [atLeast(`${seriesName(series)}: ${of} / ${to}`, bound, speedRatio(series.samples, of, to))];
 };
 
 /** Rows per second of the biggest table beside those of the smallest. */
@@ -95,7 +93,9 @@ const flatness = (all: readonly Series[], kind: TableKind): readonly Goal[] => {
   const ofKind = all.filter((series) => series.kind === kind);
   const [first, last] = [ofKind.at(0), ofKind.at(-1)];
   if (!first || !last || first === last) return [];
-  const ratio = median(samplesOf(last.samples, 'segue-1')) / median(samplesOf(first.samples, 'segue-1'));
+  const speed = ({ samples }: Series): number =>
+    median((samples.get('segue-1') ?? []).map(({ perSecond }) => perSecond));
+  const ratio = speed(last) / speed(first);
   return [atLeast(`${kind.name}: segue-1 at ${last.rows} / at ${first.rows} rows`, 0.85, ratio)];
 };
 
@@ -106,11 +106,12 @@ export const backfill: Suite = async (server, { rows: sizes, rounds }) => {
     for (const kind of [narrow, wide]) {
       const template = await server.template(building(kind, rows));
       workers ??= await workersSeen(server, template);
+      const run = { server, rows };
       const contenders: readonly Contender[] = [
-        { name: 'update', template, measure: byUpdate(rows) },
-        { name: 'segue-1', template, measure: bySegue(rows, 1) },
-        ...(workers > 1 ? [{ name: 'segue-2', template, measure: bySegue(rows, 2) }] : []),
-        { name: 'peers', template, measure: byPeers(rows) },
+        { name: 'update', template, measure: byUpdate(run) },
+        { name: 'segue-1', template, measure: bySegue(run, 1) },
+        ...(workers > 1 ? [{ name: 'segue-2', template, measure: bySegue(run, 2) }] : []),
+        { name: 'peers', template, measure: byPeers(run) },
       ];
       const title = `backfill ${kind.name} ${rows}`;
       all.push({ kind, rows, samples: await interleaved(server, contenders, { rounds, title }) });
@@ -118,7 +119,9 @@ export const backfill: Suite = async (server, { rows: sizes, rounds }) => {
     }
   }
   return {
-    measurements: all.flatMap(measurementsOf),
+    measurements: all.flatMap((series) =>
+      measurementsOf(series.samples, { prefix: `${seriesName(series)} `, unit: 'row' }),
+    ),
     goals: [
       ...all.flatMap((series) => [
         ...ratioGoal(series, 'segue-1', 'update', 0.95),

@@ -6,13 +6,3 @@ import type { BenchServer } from '../server.ts';
 export type SuiteResult = Pick<SuiteReport, 'measurements' | 'goals' | 'notes'>;
 
 export type Suite = (server: BenchServer, options: Options) => Promise<SuiteResult>;
-
-/** The samples of a contender. @throws if there are none */
-export const samplesOf = (
-  samples: ReadonlyMap<string, readonly number[]>,
-  name: string,
-): readonly number[] => {
-  const found = samples.get(name);
-  if (!found) throw new Error(`Nobody measured ${name}.`);
-  return found;
-};

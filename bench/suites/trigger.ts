@@ -3,13 +3,12 @@
  * rows found by their key, one statement each, and one statement for all rows.
  */
 import { atLeast } from '../report.ts';
-import { interleaved, secondsOf, type Contender } from '../rounds.ts';
+import { interleaved, measurementsOf, speedRatio, type Contender } from '../rounds.ts';
 import { fill, withChange, withDualWriting } from '../segue.ts';
 import { expectDone } from '../../test/support/database-change.ts';
 import type { BenchDatabase, BenchServer } from '../server.ts';
-import { pairedRatio, summarise } from '../statistics.ts';
 import { building, narrow } from '../tables.ts';
-import { samplesOf, type Suite } from './suite.ts';
+import type { Suite } from './suite.ts';
 
 const tableRows = 200_000;
 const statements = 50_000;
@@ -30,15 +29,10 @@ END $$`;
 
 const allRows = (target: Target): string => `UPDATE customers SET ${assignments[target]}`;
 
-const single =
-  (target: Target) =>
-  async ({ client }: BenchDatabase): Promise<number> =>
-    statements / (await secondsOf(() => client.query(singleRows(target))));
-
-const bulk =
-  (target: Target) =>
-  async ({ client }: BenchDatabase): Promise<number> =>
-    tableRows / (await secondsOf(() => client.query(allRows(target))));
+const measuring =
+  (server: BenchServer, updates: number, statement: string): Contender['measure'] =>
+  ({ client }) =>
+    server.timed(updates, () => client.query(statement));
 
 /** All states of the table hold the same rows with the same columns, without holes: only the triggers differ. */
 interface States {
@@ -85,17 +79,24 @@ export const trigger: Suite = async (server, { rounds }) => {
   const templates = await states(server);
   const contenders: readonly Contender[] = (['unrelated', 'source'] as const).flatMap((target) =>
     (['none', 'narrow', 'watch', 'wide', 'wideUnset'] as const).flatMap((state) => [
-      { name: `single ${target} ${state}`, template: templates[state], measure: single(target) },
-      { name: `bulk ${target} ${state}`, template: templates[state], measure: bulk(target) },
+      {
+        name: `single ${target} ${state}`,
+        template: templates[state],
+        measure: measuring(server, statements, singleRows(target)),
+      },
+      {
+        name: `bulk ${target} ${state}`,
+        template: templates[state],
+        measure: measuring(server, tableRows, allRows(target)),
+      },
     ]),
   );
   const samples = await interleaved(server, contenders, { rounds, title: 'trigger' });
   for (const template of Object.values(templates)) await server.drop(template);
   const ratio = (way: string, target: Target, state: string): number =>
-    pairedRatio(samplesOf(samples, `${way} ${target} ${state}`), samplesOf(samples, `${way} ${target} none`))
-      .median;
+    speedRatio(samples, `${way} ${target} ${state}`, `${way} ${target} none`);
   return {
-    measurements: [...samples].map(([name, values]) => ({ name, unit: 'updates/s', ...summarise(values) })),
+    measurements: measurementsOf(samples, { prefix: '', unit: 'update' }),
     goals: ['single', 'bulk'].flatMap((way) => [
       atLeast(`${way} rows, unrelated column: narrow / none`, 0.97, ratio(way, 'unrelated', 'narrow')),
       atLeast(`${way} rows, source column: narrow / none`, 0.6, ratio(way, 'source', 'narrow')),

@@ -1,32 +1,31 @@
 /** Rows per second of the verification, beside a sequential scan that evaluates the same condition. */
 import { expectDone } from '../../test/support/database-change.ts';
 import { atLeast, type Goal, type Measurement } from '../report.ts';
-import { interleaved, secondsOf } from '../rounds.ts';
+import { interleaved, measurementsOf, speedRatio, type Contender } from '../rounds.ts';
 import { expression, fill, withChange, withDualWriting } from '../segue.ts';
-import type { BenchDatabase } from '../server.ts';
-import { pairedRatio, summarise } from '../statistics.ts';
+import type { BenchServer } from '../server.ts';
 import { building, narrow } from '../tables.ts';
-import { samplesOf, type Suite } from './suite.ts';
+import type { Suite } from './suite.ts';
 
 const bySegue =
-  (rows: number) =>
-  (database: BenchDatabase): Promise<number> =>
+  (server: BenchServer, rows: number): Contender['measure'] =>
+  (database) =>
     withChange(database, async (driven) => {
-      const seconds = await secondsOf(async () => expectDone(await driven.verify()));
+      const sample = await server.timed(rows, async () => expectDone(await driven.verify()));
       const { verification } = await driven.ledger();
       if (verification?.rowsCompared !== rows || verification.mismatches !== 0)
         throw new Error(`The verification compared ${verification?.rowsCompared} of ${rows} rows.`);
-      return rows / seconds;
+      return sample;
     });
 
 const byScan =
-  (rows: number) =>
-  async ({ client }: BenchDatabase): Promise<number> => {
+  (server: BenchServer, rows: number): Contender['measure'] =>
+  async ({ client }) => {
     // One process, as the verification is one.
     await client.query('SET max_parallel_workers_per_gather = 0');
     await client.query('SET jit = off');
     const scan = `SELECT count(*), count(*) FILTER (WHERE full_name IS DISTINCT FROM (${expression})::text) FROM customers`;
-    return rows / (await secondsOf(() => client.query(scan)));
+    return server.timed(rows, () => client.query(scan));
   };
 
 export const verify: Suite = async (server, { rows: sizes, rounds }) => {
@@ -40,16 +39,14 @@ export const verify: Suite = async (server, { rows: sizes, rounds }) => {
     const samples = await interleaved(
       server,
       [
-        { name: 'scan', template, measure: byScan(rows) },
-        { name: 'segue', template, measure: bySegue(rows) },
+        { name: 'scan', template, measure: byScan(server, rows) },
+        { name: 'segue', template, measure: bySegue(server, rows) },
       ],
       { rounds, title: `verify ${rows}` },
     );
     await server.drop(template);
-    for (const [name, values] of samples)
-      measurements.push({ name: `${rows} ${name}`, unit: 'rows/s', ...summarise(values) });
-    const ratio = pairedRatio(samplesOf(samples, 'segue'), samplesOf(samples, 'scan')).median;
-    goals.push(atLeast(`${rows}: segue / scan`, 0.9, ratio));
+    measurements.push(...measurementsOf(samples, { prefix: `${rows} `, unit: 'row' }));
+    goals.push(atLeast(`${rows}: segue / scan`, 0.9, speedRatio(samples, 'segue', 'scan')));
   }
   return {
     measurements,
