@@ -98,7 +98,11 @@ export function checkDatabase(uri: string): Promise<readonly Check[]> {
 }
 
 interface Deployment {
-  readonly metadata: { readonly name: string; readonly generation: number };
+  readonly metadata: {
+    readonly name: string;
+    readonly generation: number;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
   readonly spec: { readonly replicas: number; readonly template: PodTemplate };
   readonly status: {
     readonly observedGeneration?: number;
@@ -146,6 +150,11 @@ async function workloadChecks(cluster: DemoCluster, serviceBefore: ServiceState)
       'there is no Deployment but the shop',
       deployments.length === 1,
       deployments.map((each) => each.metadata.name),
+    ),
+    check(
+      'no note of Segue is left on the Deployment',
+      Object.keys(shop?.metadata.annotations ?? {}).every((name) => !name.includes('segue.dev')),
+      shop?.metadata.annotations,
     ),
     check('the Deployment is complete, with the new image', complete, {
       image: shop && imageOf(shop.spec.template),

@@ -68,8 +68,7 @@ const foreign = (facts: Facts, ledger: LedgerFacts): Decision | undefined => {
 
 const ended = (facts: Facts, ledger: LedgerFacts): Decision | undefined => {
   if (ledger.state === 'Active') return undefined;
-  if (facts.resource.protected)
-    return act({ kind: 'release' }, 'The change has ended; the finalizer goes.', endReason(ledger));
+  if (facts.resource.protected) return act({ kind: 'release' }, endMessage(facts, ledger), endReason(ledger));
   return { kind: 'finished', reason: endReason(ledger), message: endMessage(facts, ledger) };
 };
 

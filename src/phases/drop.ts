@@ -1,7 +1,7 @@
 import { wait, type Decision } from './decision.ts';
 import { isVerified } from './backfill.ts';
 import type { ActiveFacts } from './facts.ts';
-import { awaitingApproval, leave, leaveBack, nextStep, noPodBelow } from './gates.ts';
+import { awaitingApproval, leave, leaveBack, nextStep, noPodBelow, rollOut } from './gates.ts';
 import type { PhaseLogic } from './phase.ts';
 import { quarantine, isQuarantineOver } from './quarantine.ts';
 
@@ -63,7 +63,7 @@ export const isDropped = (facts: ActiveFacts): boolean =>
 export const drop: PhaseLogic = {
   name: 'Drop',
   next: (facts) => {
-    if (remove(facts) === undefined) return leave(facts, 'Drop');
+    if (remove(facts) === undefined) return rollOut(facts) ?? leave(facts, 'Drop');
     return (
       sameObjects(facts) ??
       unverified(facts) ??

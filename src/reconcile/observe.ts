@@ -72,10 +72,18 @@ const preflight = async (
   return known([...database.value, ...found]);
 };
 
+/** How far a change has come. */
+interface Stage {
+  readonly ledger: LedgerFacts | undefined;
+  /** True once there is nothing to walk back to. */
+  readonly dropped: boolean;
+}
+
 /** The code that a workload should run, given how far the change has come and which way it goes. */
-const wantedOf = (resource: SchemaChange, workload: Workload, ledger: LedgerFacts | undefined): Wanted => {
+const wantedOf = (resource: SchemaChange, workload: Workload, { ledger, dropped }: Stage): Wanted => {
   if (resource.metadata.deletionTimestamp !== undefined) return { kind: 'abandon' };
   if (ledger === undefined || ledger.state !== 'Active') return { kind: 'original' };
+  if (dropped) return { kind: 'forget' };
   const releases = workload.releases.filter(({ phase }) =>
     ledger.direction === 'forward' ? !isBefore(ledger.phase, phase) : isBefore(phase, ledger.phase),
   );
@@ -85,7 +93,7 @@ const wantedOf = (resource: SchemaChange, workload: Workload, ledger: LedgerFact
 const workloads = async (
   ports: Ports,
   resource: SchemaChange,
-  ledger: LedgerFacts | undefined,
+  stage: Stage,
 ): Promise<Fact<readonly WorkloadFacts[]>> => {
   const { namespace, name, uid } = resource.metadata;
   const found: WorkloadFacts[] = [];
@@ -94,7 +102,7 @@ const workloads = async (
       namespace,
       change: { name, uid },
       workload,
-      wanted: wantedOf(resource, workload, ledger),
+      wanted: wantedOf(resource, workload, stage),
       retry: resourceFacts(resource).retry,
       // The operator's clock: what is due in a roll-out was written by it, not by the database.
       now: Date.now(),
@@ -123,6 +131,16 @@ const replicas = async (
   return known(true);
 };
 
+const isDropped = (
+  change: Change,
+  ledger: LedgerFacts | undefined,
+  table: Fact<TableFacts | undefined>,
+): boolean => {
+  if (ledger?.phase !== 'Drop' || !table.known || table.value === undefined) return false;
+  const columns = table.value;
+  return change.contract(ledger.id, columns).every((step) => step.done(columns));
+};
+
 /** Looks at everything once. */
 export const observe = async (ports: Ports, resource: SchemaChange): Promise<Observation> => {
   const change = changeOf(resource.spec.change);
@@ -147,7 +165,7 @@ export const observe = async (ports: Ports, resource: SchemaChange): Promise<Obs
     workloads:
       active === undefined && resource.metadata.deletionTimestamp === undefined
         ? unknown('Pending', 'Workloads are looked at once the change has begun.')
-        : await workloads(ports, resource, active),
+        : await workloads(ports, resource, { ledger: active, dropped: isDropped(change, active, table) }),
     replicasReplayed: await replicas(ports, resource, active),
   };
   return { facts, db };

@@ -6,7 +6,7 @@ import { foreignEdit, isFailureOf, target, type Observed } from './observed.ts';
 import { canonical } from './canonical.ts';
 import { isTerminating, whatCrashed } from './pod.ts';
 import { nameOf, oldPods, readyPods, whatIsMissing, whyFailed } from './side.ts';
-import { laidOver, rollBackDeployment, writeRecord } from './step.ts';
+import { forgetRecord, laidOver, rollBackDeployment, writeRecord } from './step.ts';
 
 export const done: RolloutFacts = { kind: 'done' };
 
@@ -74,6 +74,7 @@ export const settleRecord = (observed: Observed): RolloutFacts | undefined => {
   const { base, record } = observed;
   const wanted = target(observed);
   if (record === undefined || wanted === undefined) return undefined;
+  if (wanted.laid === undefined) return forgetRecord(observed);
   const next = { uid: observed.uid, ...laidOver(wanted) };
   return canonical(next) === canonical(record)
     ? undefined

@@ -260,6 +260,18 @@ export const writeRecord = (
   message: string,
 ): RolloutFacts => step(observed, kind, message, deploymentWrite(observed, next));
 
+/** Nothing is to be taken back any more: the Deployment is left as its owner would have it. */
+export const forgetRecord = (observed: Observed): RolloutFacts => {
+  const { deployment } = observed.base;
+  const write = patch('Deployment', deployment, { [recordAnnotation(observed.change)]: null });
+  return step(
+    observed,
+    'ForgetRecord',
+    `Taking Segue's note off Deployment ${nameOf(observed.base)}.`,
+    write,
+  );
+};
+
 const deploymentWrite = ({ base, change, uid }: Observed, next: RolloutRecord, fields?: Fields): Write => {
   const { deployment } = base;
   const text = recordText({ uid, ...next });

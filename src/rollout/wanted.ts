@@ -12,7 +12,9 @@ export type Wanted =
   /** All releases up to the phase, in the phases' order; each is laid over the one before. */
   | { readonly kind: 'release'; readonly releases: readonly Release[] }
   /** The resource is going away: whatever is under way is brought to an end, and nothing is begun. */
-  | { readonly kind: 'abandon' };
+  | { readonly kind: 'abandon' }
+  /** The change is complete and nothing will be walked back: what runs stays, the notes on how it was go. */
+  | { readonly kind: 'forget' };
 
 /** A workload of a resource, and what is asked of it. */
 export interface WorkloadInput {
@@ -46,7 +48,7 @@ export const targetOf = (
   change: string,
   record: RolloutRecord | undefined,
 ): Target | undefined => {
-  if (wanted.kind === 'abandon') return undefined;
+  if (wanted.kind === 'abandon' || wanted.kind === 'forget') return undefined;
   const original = record?.original === undefined ? present : writeFields(present, change, record.original);
   if (wanted.kind === 'original' || wanted.releases.length === 0) {
     const write = readFields(original, change, ...(record?.original === undefined ? [] : [record.original]));

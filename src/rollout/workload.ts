@@ -13,7 +13,7 @@ import { isOwnedBy, isPodOf, readObjects, type Objects } from './read.ts';
 import { greenLabel, readHold, readRecord } from './record.ts';
 import { nextRollingUpdate } from './rolling-update.ts';
 import type { Side } from './side.ts';
-import { restoreServiceOf } from './step.ts';
+import { forgetRecord, restoreServiceOf } from './step.ts';
 import { unreadable } from './unreadable.ts';
 import type { WorkloadInput } from './wanted.ts';
 
@@ -33,7 +33,8 @@ export const observeWorkload = async (
     const absent = violationsOf(input, objects).find(
       ({ reason }) => reason === 'DeploymentNotFound' || reason === 'ServiceNotFound',
     );
-    if (absent !== undefined && wanted.kind !== 'abandon') return unknown(absent.reason, absent.message);
+    const isEnding = wanted.kind === 'abandon' || wanted.kind === 'forget';
+    if (absent !== undefined && !isEnding) return unknown(absent.reason, absent.message);
     return known({
       deployment: workload.deployment,
       mode: workload.mode,
@@ -61,6 +62,7 @@ const rolloutOf = (input: WorkloadInput, objects: Objects): RolloutFacts => {
     const [violation] = violationsOf(input, objects);
     return violation === undefined ? done : { kind: 'waiting', ...violation };
   }
+  if (input.wanted.kind === 'forget') return forgetting(observed);
   if (strategyOf(input) === 'BlueGreen' && objects.service?.metadata.name === input.workload.service)
     return nextBlueGreen(observed);
   // The resource was edited while a Service was held: that comes to its end first.
@@ -70,6 +72,12 @@ const rolloutOf = (input: WorkloadInput, objects: Objects): RolloutFacts => {
   if (ownGreen(observed) !== undefined)
     return waiting(`the green pods of ${deployment.metadata.name} from before are still ending`);
   return nextRollingUpdate(observed);
+};
+
+const forgetting = (observed: Observed): RolloutFacts => {
+  const leftover = leftoverOf(observed);
+  if (leftover !== undefined && leftover.kind !== 'done') return leftover;
+  return observed.record === undefined ? done : forgetRecord(observed);
 };
 
 const withoutDeployment = (

@@ -430,3 +430,27 @@ describe('rolling update', () => {
     expect(shop.steps).toEqual(['RollDeployment']);
   });
 });
+
+describe('the notes on the Deployment', () => {
+  const notes = (shop: Shop) => Object.keys(shop.sim.deployment('shop')?.metadata.annotations ?? {});
+
+  test('go once the change is complete, and what runs stays', async () => {
+    const shop = new Shop();
+    await shop.run({ until: kindIs('done') });
+    expect(notes(shop).some((name) => name.startsWith('rollout.segue.dev/'))).toBe(true);
+    shop.wanted = { kind: 'forget' };
+    await shop.run({ until: kindIs('done') });
+    expect(shop.steps.at(-1)).toBe('ForgetRecord');
+    expect(notes(shop).filter((name) => name.includes('segue.dev'))).toEqual([]);
+    expect(imageOf(shop)).toBe('shop:2');
+  });
+
+  test('go at the end of a walk-back', async () => {
+    const shop = new Shop();
+    await shop.run({ until: kindIs('done') });
+    shop.wanted = { kind: 'original' };
+    await shop.run({ until: kindIs('done') });
+    expect(notes(shop).filter((name) => name.includes('segue.dev'))).toEqual([]);
+    expect(imageOf(shop)).toBe('shop:1');
+  });
+});
