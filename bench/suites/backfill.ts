@@ -48,6 +48,14 @@ const byUpdate =
     );
   };
 
+/** The best that anything could do which keeps the triggers: each of its rows passes them. */
+const byGuardedUpdate =
+  (run: Run): Measure =>
+  (database) =>
+    withDualWriting(database, () =>
+      timed(run, database, () => database.client.query(`UPDATE customers SET full_name = ${expression}`)),
+    );
+
 const byPeers =
   (run: Run): Measure =>
   async (database) => {
@@ -109,6 +117,7 @@ export const backfill: Suite = async (server, { rows: sizes, rounds }) => {
       const run = { server, rows };
       const contenders: readonly Contender[] = [
         { name: 'update', template, measure: byUpdate(run) },
+        { name: 'update-guarded', template, measure: byGuardedUpdate(run) },
         { name: 'segue-1', template, measure: bySegue(run, 1) },
         ...(workers > 1 ? [{ name: 'segue-2', template, measure: bySegue(run, 2) }] : []),
         { name: 'peers', template, measure: byPeers(run) },
@@ -132,7 +141,7 @@ export const backfill: Suite = async (server, { rows: sizes, rounds }) => {
     ],
     notes: [
       ...[narrow, wide].map((kind) => `${kind.name}: ${kind.about}.`),
-      'update: one UPDATE of the whole table without triggers. peers: key-ordered batches of 1,000 through a row trigger.',
+      'update: one UPDATE of the whole table without triggers. update-guarded: the same while the triggers stand. peers: key-ordered batches of 1,000 through a row trigger.',
       'segue: default settings of spec.backfill, wide triggers standing; verification is not in it.',
       ...(workers === undefined || workers > 1
         ? []
