@@ -10,7 +10,7 @@ import type { Change, TableName } from './change.ts';
 import { bare, tableIdent } from './column-sync.ts';
 import { check, foreignKey, notNull, unique, type GradualConstraint } from './gradual-constraint.ts';
 import { namesIn, tableNameOf } from './table-name.ts';
-import { likeness, missingColumns, notPartitioned, unsupportedTable } from './table-preflight.ts';
+import { likeness, missingColumns, noForeignKey, noIndex, unsupportedTable } from './table-preflight.ts';
 
 interface Plan {
   /** For messages: "check constraint positive". */
@@ -69,8 +69,7 @@ const planOf = (spec: AddConstraint): Plan => {
       uses: columns,
       of: (_id, facts) => unique(facts, name, columns),
       checks: () => [],
-      refused: (facts) =>
-        notPartitioned(facts, 'PostgreSQL builds no index CONCURRENTLY on a partitioned table'),
+      refused: noIndex,
     };
   }
   const { foreignKey: key } = spec;
@@ -85,15 +84,7 @@ const planOf = (spec: AddConstraint): Plan => {
     checks: (facts) => [
       matching(facts, key.columns, tableNameOf(key.references.table), key.references.columns),
     ],
-    refused: (facts) =>
-      facts.partitioned
-        ? [
-            {
-              reason: 'UnsupportedTable',
-              message: `${facts.schema}.${facts.name} is partitioned, and PostgreSQL adds no foreign key NOT VALID to a partitioned table. Add it to each partition, one SchemaChange each, then to the table itself, which reads no row then.`,
-            },
-          ]
-        : [],
+    refused: noForeignKey,
   };
 };
 

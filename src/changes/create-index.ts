@@ -11,7 +11,7 @@ import {
 } from './concurrent-index.ts';
 import type { Change, TableName } from './change.ts';
 import { namesIn } from './table-name.ts';
-import { likeness, missingColumns, notPartitioned, unsupportedTable } from './table-preflight.ts';
+import { likeness, missingColumns, noIndex, unsupportedTable } from './table-preflight.ts';
 
 const keyOf = ({ column, expression }: IndexKey): Sql =>
   column === undefined ? sql`(${userSql(expression ?? '')})` : ident(column);
@@ -62,7 +62,7 @@ export const createIndex = (table: TableName, spec: CreateIndex): Change => {
     achieved: `Index ${spec.name} of ${table.schema}.${table.name} is there and valid.`,
     preflight: (facts) => [
       ...unsupportedTable(facts),
-      ...notPartitioned(facts, 'PostgreSQL builds no index CONCURRENTLY on a partitioned table'),
+      ...noIndex(facts),
       ...missingColumns(facts, named),
       ...taken(spec.name, facts),
     ],

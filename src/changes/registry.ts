@@ -1,6 +1,7 @@
 /** Which file makes what of `spec.change`. A new kind is one file and one line here. */
 import type { ChangeSpec } from '../api/schema-change.ts';
 import type { Change } from './change.ts';
+import { addColumn } from './add-column.ts';
 import { addConstraint } from './add-constraint.ts';
 import { changeType } from './change-type.ts';
 import { createIndex } from './create-index.ts';
@@ -20,6 +21,7 @@ export const changeOf = (spec: ChangeSpec): Change => {
   if (spec.renameColumn) return renameColumn(tableNameOf(spec.renameColumn.table), spec.renameColumn);
   if (spec.changeType) return changeType(tableNameOf(spec.changeType.table), spec.changeType);
   if (spec.dropColumn) return dropColumn(tableNameOf(spec.dropColumn.table), spec.dropColumn);
+  if (spec.addColumn) return addColumn(tableNameOf(spec.addColumn.table), spec.addColumn);
   if (spec.addConstraint) return addConstraint(tableNameOf(spec.addConstraint.table), spec.addConstraint);
   if (spec.createIndex) return createIndex(tableNameOf(spec.createIndex.table), spec.createIndex);
   throw new Error('spec.change names no change kind that this version knows.');

@@ -102,7 +102,8 @@ export const preflight = (sync: ColumnSync, table: TableFacts): readonly Violati
   ...dependents(sync, table),
 ];
 
-const check = (conversion: Conversion, n: number): Sql =>
+/** A statement that succeeds only if the expression is valid over its columns and assignable to its target. */
+export const conversionCheck = (conversion: Conversion, n: number): Sql =>
   sql`CREATE FUNCTION pg_temp.${userSql(`segue_check_${conversion.side}_${n}`)}(${argumentsOf(conversion)}) RETURNS ${conversion.targetType} LANGUAGE sql RETURN (${userSql(conversion.expression)})`;
 
 /**
@@ -115,5 +116,5 @@ export const parseChecks = (
 ): readonly { readonly field: string; readonly query: Sql }[] =>
   [...forwardOf(0, sync, table), ...backwardOf(0, sync, table)].map((conversion, n) => ({
     field: `${conversion.side}.${conversion.target}`,
-    query: check(conversion, n),
+    query: conversionCheck(conversion, n),
   }));

@@ -82,7 +82,12 @@ const assignments = (conversions: readonly Conversion[]): Sql =>
   );
 
 /** Assigns one side from the other; a conversion that may fail is caught, noted, and answered by `otherwise`. */
-const convert = (id: number, table: TableFacts, conversions: readonly Conversion[], otherwise: Sql): Sql => {
+export const convert = (
+  id: number,
+  table: TableFacts,
+  conversions: readonly Conversion[],
+  otherwise: Sql,
+): Sql => {
   if (conversions.every(({ plain }) => plain)) return assignments(conversions);
   const side = conversions[0]?.side ?? 'forward';
   return sql`
@@ -176,7 +181,8 @@ const updateOf = (id: number, sync: ColumnSync, table: TableFacts, mode: Trigger
   return sql` OF ${join([...sync.from, ...sync.to.map(({ name }) => name)].map((name) => ident(name)))}`;
 };
 
-const createConversion = (conversion: Conversion): Sql =>
+/** Makes the function that holds a user's expression. */
+export const createConversion = (conversion: Conversion): Sql =>
   sql`CREATE OR REPLACE FUNCTION ${conversion.functionName}(${argumentsOf(conversion)}) RETURNS ${conversion.targetType} LANGUAGE sql PARALLEL SAFE RETURN (${userSql(conversion.expression)})`;
 
 /** Makes or replaces functions and triggers for a mode, in one transaction. */

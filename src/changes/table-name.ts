@@ -18,3 +18,11 @@ export const namesIn = (expression: string): readonly string[] => [
     ),
   ),
 ];
+
+/** `<table>_<column>_<suffix>`, as PostgreSQL names a constraint by itself, cut to the 63 bytes of a name. */
+export const constraintName = (table: string, column: string, suffix: string): string => {
+  const size = (text: string): number => new TextEncoder().encode(text).length;
+  let stem = `${table}_${column}`;
+  while (size(`${stem}_${suffix}`) > 63) stem = Array.from(stem).slice(0, -1).join('');
+  return `${stem}_${suffix}`;
+};

@@ -17,16 +17,29 @@ export const unsupportedTable = (table: TableFacts): readonly Violation[] =>
         },
       ];
 
-/** The violation if the table is partitioned, for what has to be done partition by partition. */
-export const notPartitioned = (table: TableFacts, why: string): readonly Violation[] =>
+const partitioned = (table: TableFacts, message: string): readonly Violation[] =>
   table.partitioned
     ? [
         {
           reason: 'UnsupportedTable',
-          message: `${table.schema}.${table.name} is partitioned, and ${why}. Make the index on each partition by hand (CREATE INDEX CONCURRENTLY), one ON ONLY the table itself, and attach them to it.`,
+          message: `${table.schema}.${table.name} is partitioned, and ${message}`,
         },
       ]
     : [];
+
+/** The violation if no index can be built CONCURRENTLY on the table. */
+export const noIndex = (table: TableFacts): readonly Violation[] =>
+  partitioned(
+    table,
+    'PostgreSQL builds no index CONCURRENTLY on a partitioned table. Make the index on each partition by hand (CREATE INDEX CONCURRENTLY), one ON ONLY the table itself, and attach them to it.',
+  );
+
+/** The violation if no foreign key can be added to the table without reading it under a lock. */
+export const noForeignKey = (table: TableFacts): readonly Violation[] =>
+  partitioned(
+    table,
+    'PostgreSQL before 18 adds no foreign key NOT VALID to a partitioned table. Add it to each partition by hand (NOT VALID, then VALIDATE), then to the table itself, which reads no row then.',
+  );
 
 /** The violation if the table lacks columns that the change names. */
 export const missingColumns = (table: TableFacts, columns: readonly string[]): readonly Violation[] => {

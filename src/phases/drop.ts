@@ -53,11 +53,11 @@ const lowest = (facts: ActiveFacts): 'reads-new' | 'new-only' =>
 const remove = (facts: ActiveFacts): Decision | undefined =>
   nextStep(facts, facts.change.contract(facts.active.id, facts.columns));
 
-/** True once there is nothing to walk back to. */
+/** True once there is nothing to walk back to: what older code needs is gone. */
 export const isDropped = (facts: ActiveFacts): boolean =>
   facts.active.phase === 'Drop' &&
-  facts.change.oldColumns.length > 0 &&
-  facts.change.oldColumns.every((column) => !(column in facts.columns.columns));
+  facts.change.contract(facts.active.id, facts.columns).length > 0 &&
+  remove(facts) === undefined;
 
 /** Triggers and old columns go, in one transaction. All that allows it is asked once more. */
 export const drop: PhaseLogic = {

@@ -60,6 +60,76 @@ export const aSpec = (over: Partial<SchemaChangeSpec> = {}): SchemaChangeSpec =>
   ...over,
 });
 
+const rolledTo = (releases: SchemaChangeSpec['workloads'][number]['releases']) => [
+  { deployment: 'shop', mode: 'Manage', releases } as const,
+];
+
+/** One resource of each kind over the world's table. */
+export const kinds: Readonly<Record<string, SchemaChangeSpec>> = {
+  replaceColumns: aSpec(),
+  dropColumn: aSpec({
+    change: { dropColumn: { table: 'customers', column: 'first_name' } },
+    workloads: rolledTo([{ phase: 'Quarantine', code: 'new-only' }]),
+  }),
+  createIndex: aSpec({
+    change: {
+      createIndex: {
+        table: 'customers',
+        name: 'customers_names',
+        keys: [{ column: 'first_name' }, { expression: 'lower(last_name)' }],
+        unique: true,
+        method: 'btree',
+      },
+    },
+    workloads: [],
+  }),
+  notNull: aSpec({
+    change: { addConstraint: { table: 'customers', notNull: { column: 'last_name' } } },
+    workloads: [],
+  }),
+  check: aSpec({
+    change: {
+      addConstraint: { table: 'customers', check: { name: 'named', expression: "last_name <> ''" } },
+    },
+    workloads: [],
+  }),
+  unique: aSpec({
+    change: { addConstraint: { table: 'customers', unique: { name: 'same', columns: ['last_name'] } } },
+    workloads: [],
+  }),
+  'addColumn with an expression': aSpec({
+    change: {
+      addColumn: {
+        table: 'customers',
+        name: 'full_name',
+        type: 'text',
+        nullable: false,
+        backfill: "first_name || ' ' || coalesce(last_name, '')",
+        unique: true,
+        check: "full_name <> ''",
+      },
+    },
+    workloads: rolledTo([{ phase: 'SwitchReads', code: 'reads-new' }]),
+  }),
+  'addColumn with a default of its own for each row': aSpec({
+    change: {
+      addColumn: {
+        table: 'customers',
+        name: 'token',
+        type: 'uuid',
+        nullable: false,
+        default: 'gen_random_uuid()',
+        unique: false,
+      },
+    },
+    workloads: [],
+  }),
+  'addColumn alone': aSpec({
+    change: { addColumn: { table: 'customers', name: 'note', type: 'text', nullable: true, unique: false } },
+    workloads: rolledTo([{ phase: 'SwitchReads', code: 'reads-new' }]),
+  }),
+};
+
 const column = (attnum: number, over: Partial<ColumnFacts> = {}): ColumnFacts => ({
   attnum,
   type: 'text',
@@ -97,6 +167,8 @@ export class World {
   /** Rows that differ, for the next verification to find. */
   drifted = 0;
   badRows = 0;
+  /** True to have the next build of an index fail and leave what such a build leaves. */
+  buildFails = false;
   readonly done: string[] = [];
 
   constructor(spec: SchemaChangeSpec = aSpec()) {
@@ -199,6 +271,10 @@ export class World {
   }
 
   #begun(): LedgerFacts {
+    const { oldColumns, uses } = this.#change;
+    const concerned = Object.entries(this.columns).filter(([name]) =>
+      [...oldColumns, ...uses].includes(name),
+    );
     return {
       id: 7,
       uid: 'uid-1',
@@ -208,8 +284,8 @@ export class World {
       revision: 0,
       change: this.spec.change,
       tableOid: 4711,
-      attnums: { first_name: 2, last_name: 3 },
-      oldNotNull: ['first_name'],
+      attnums: Object.fromEntries(concerned.map(([name, { attnum }]) => [name, attnum])),
+      oldNotNull: concerned.filter(([, { notNull }]) => notNull).map(([name]) => name),
       history: [{ phase: 'AddColumn', startedAt: this.now }],
       triggersProven: false,
       backfill: this.#backfill(false),
@@ -298,7 +374,8 @@ export class World {
   #run(step: Step): void {
     if (step.done(this.table)) throw new Error(`${step.id} was done already.`);
     for (const { text } of step.statements) this.#execute(text, step.id);
-    if (!step.done(this.table)) throw new Error(`${step.id} does not see that it is done.`);
+    if (step.transactional && !step.done(this.table))
+      throw new Error(`${step.id} does not see that it is done.`);
   }
 
   // Just enough of a DDL interpreter for the statements that changes make.
@@ -311,9 +388,20 @@ export class World {
     for (const [, name] of text.matchAll(/DROP COLUMN IF EXISTS "(\w+)"/g)) delete this.columns[name ?? ''];
     for (const [, name, verb] of text.matchAll(/ALTER COLUMN "(\w+)" (SET|DROP) NOT NULL/g))
       this.columns[name ?? ''] = { ...(this.columns[name ?? ''] ?? column(9)), notNull: verb === 'SET' };
-    for (const [, name] of text.matchAll(/ADD CONSTRAINT "(\w+)"/g)) this.constraints[name ?? ''] = false;
+    for (const [, name] of text.matchAll(/ADD CONSTRAINT "(\w+)"/g))
+      this.constraints[name ?? ''] = !text.endsWith('NOT VALID');
+    for (const [, name] of text.matchAll(/INDEX CONCURRENTLY "(\w+)" ON/g)) {
+      if (this.indexes[name ?? ''] !== undefined) throw new Error(`There is an index ${name} already.`);
+      this.indexes[name ?? ''] = !this.buildFails;
+      this.buildFails = false;
+    }
+    for (const [, name] of text.matchAll(/DROP INDEX CONCURRENTLY IF EXISTS "public"."(\w+)"/g))
+      delete this.indexes[name ?? ''];
     for (const [, name] of text.matchAll(/VALIDATE CONSTRAINT "(\w+)"/g)) this.constraints[name ?? ''] = true;
-    for (const [, name] of text.matchAll(/DROP CONSTRAINT IF EXISTS "(\w+)"/g))
+    for (const [, name] of text.matchAll(/DROP CONSTRAINT IF EXISTS "(\w+)"/g)) {
       delete this.constraints[name ?? ''];
+      // That of a unique constraint goes with it.
+      delete this.indexes[name ?? ''];
+    }
   }
 }

@@ -220,4 +220,78 @@ export const cases: readonly LifecycleCase[] = [
     wrong: (at) => wrongConstraint(at, 'people_city_fkey', 'f'),
     skips: ['DualWrite', 'SwitchReads', 'Quarantine', 'Drop'],
   },
+  {
+    name: 'addColumn with an expression',
+    before: ({ t, q }) => [
+      `CREATE TABLE ${t('people')} (${q('id')} bigint PRIMARY KEY, ${q('price')} numeric, ${q('quantity')} int)`,
+      `INSERT INTO ${t('people')} SELECT n, n, 2 FROM ${series}`,
+    ],
+    change: ({ table, name, q }) => ({
+      addColumn: {
+        table: table('people'),
+        name: name('total'),
+        type: 'numeric(12,2)',
+        nullable: false,
+        default: '0',
+        backfill: `coalesce(${q('price')} * ${q('quantity')}, 0)`,
+        unique: false,
+        check: `${q('total')} >= 0`,
+      },
+    }),
+    releases: [{ phase: 'SwitchReads', code: 'reads-new' }],
+    writes: ({ t, q }) => ({
+      old: [
+        `INSERT INTO ${t('people')} (${q('id')}, ${q('price')}, ${q('quantity')}) VALUES ($1::bigint, 5, 5)`,
+        `UPDATE ${t('people')} SET ${q('price')} = $1::bigint % 1000 WHERE ${q('id')} = $1::bigint % ${rows}`,
+      ],
+      new: [
+        `INSERT INTO ${t('people')} (${q('id')}, ${q('price')}, ${q('quantity')}, ${q('total')}) VALUES (-$1::bigint, 5, 6, 30)`,
+        `UPDATE ${t('people')} SET ${q('price')} = 7, ${q('quantity')} = 2, ${q('total')} = 14 WHERE ${q('id')} = $1::bigint % ${rows}`,
+      ],
+    }),
+    wrong: ({ t, q, name }) =>
+      `SELECT ${q('id')} FROM ${t('people')} WHERE ${q('total')} IS DISTINCT FROM ${q('price')} * ${q('quantity')}
+       UNION ALL SELECT 0 WHERE NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_attrdef d ON adrelid = attrelid AND adnum = attnum
+         WHERE attrelid = '${t('people').replaceAll("'", "''")}'::regclass AND attname = '${name('total').replaceAll("'", "''")}' AND attnotnull)`,
+    skips: ['Quarantine'],
+  },
+  {
+    name: 'addColumn with a default of its own for each row',
+    before: people,
+    change: ({ table, name }) => ({
+      addColumn: {
+        table: table('people'),
+        name: name('token'),
+        type: 'uuid',
+        nullable: false,
+        default: 'gen_random_uuid()',
+        unique: true,
+      },
+    }),
+    writes: peopleWrites,
+    wrong: (at) => `SELECT ${at.q('id')} FROM ${at.t('people')} WHERE ${at.q('token')} IS NULL`,
+    skips: ['SwitchReads', 'Quarantine', 'Drop'],
+  },
+  {
+    name: 'addColumn with a constant and a reference',
+    before: (at) => [
+      `CREATE TABLE ${at.t('cities')} (${at.q('code')} text PRIMARY KEY)`,
+      `INSERT INTO ${at.t('cities')} VALUES ('none')`,
+      ...people(at),
+    ],
+    change: ({ table, name }) => ({
+      addColumn: {
+        table: table('people'),
+        name: name('home'),
+        type: 'text',
+        nullable: true,
+        default: "'none'",
+        unique: false,
+        references: { table: table('cities'), column: name('code'), onDelete: 'NoAction' },
+      },
+    }),
+    writes: peopleWrites,
+    wrong: ({ t, q }) => `SELECT ${q('id')} FROM ${t('people')} WHERE ${q('home')} IS DISTINCT FROM 'none'`,
+    skips: ['DualWrite', 'SwitchReads', 'Quarantine', 'Drop'],
+  },
 ];

@@ -5,7 +5,8 @@ import { phases, type Phase } from '../../../src/api/phase.ts';
 import { decide } from '../../../src/phases/decide.ts';
 import type { Decision } from '../../../src/phases/decision.ts';
 import type { Facts } from '../../../src/phases/facts.ts';
-import { aSpec, lost, World } from '../../support/world.ts';
+import { changeOf } from '../../../src/changes/registry.ts';
+import { aSpec, kinds, lost, World } from '../../support/world.ts';
 
 const day = 24 * 3_600_000;
 
@@ -75,6 +76,56 @@ describe('an undisturbed change', () => {
     expect(rolled).toBe(true);
     expect(decision).toMatchObject({ kind: 'wait', reason: 'OldCodeRunning' });
     expect(world.mark).toBeUndefined();
+  });
+});
+
+describe('an undisturbed change of each kind', () => {
+  const skipped: Readonly<Record<string, readonly Phase[]>> = {
+    replaceColumns: [],
+    dropColumn: ['AddColumn', 'DualWrite', 'SwitchReads'],
+    createIndex: ['AddColumn', 'DualWrite', 'SwitchReads', 'Quarantine', 'Drop'],
+    notNull: ['DualWrite', 'SwitchReads', 'Quarantine', 'Drop'],
+    check: ['DualWrite', 'SwitchReads', 'Quarantine', 'Drop'],
+    unique: ['AddColumn', 'DualWrite', 'SwitchReads', 'Quarantine', 'Drop'],
+    'addColumn with an expression': ['Quarantine'],
+    'addColumn with a default of its own for each row': ['SwitchReads', 'Quarantine', 'Drop'],
+    'addColumn alone': ['DualWrite', 'Backfill', 'SwitchReads', 'Quarantine', 'Drop'],
+  };
+
+  test.each(Object.entries(kinds))('%s skips what it does not need, and says why', (kind, spec) => {
+    const world = new World(spec);
+    const said: Phase[] = [];
+    const end = walk(world, (decision) => {
+      if (decision.kind !== 'act') return;
+      const { action } = decision;
+      if (action.kind === 'enter' && action.skipped !== undefined) said.push(action.from);
+      if (action.kind === 'finish' && action.skipped !== undefined) said.push('Drop');
+    });
+    expect(end).toMatchObject({ kind: 'finished', reason: 'Completed' });
+    expect(said).toEqual(skipped[kind]);
+    expect(world.mark).toBeUndefined();
+  });
+
+  test.each(['createIndex', 'unique'])('%s clears away what a failed build left and builds again', (kind) => {
+    const world = new World(kinds[kind]);
+    world.buildFails = true;
+    expect(walk(world)).toMatchObject({ reason: 'Completed' });
+    expect(Object.values(world.indexes)).toEqual([true]);
+    expect(world.done.filter((name) => name.endsWith('-build'))).toHaveLength(2);
+    expect(world.done.filter((name) => name.endsWith('-clear'))).toHaveLength(1);
+  });
+
+  test('what a column takes along when it is dropped is said, and what it may not take stops the drop', () => {
+    const world = new World(kinds['dropColumn']);
+    const index = { column: 'first_name', kind: 'index', name: 'by_first_name' } as const;
+    const change = changeOf(world.spec.change);
+    const table = { ...world.table, dependents: [index] };
+    expect(change.preflight(table)).toEqual([]);
+    expect(change.contract(7, table)[0]?.purpose).toBe('drop column first_name with index by_first_name');
+    const shared = { ...table, dependents: [index, { ...index, column: 'last_name' }] };
+    expect(change.preflight(shared)).toMatchObject([{ reason: 'DependentObjects' }]);
+    const view = { ...table, dependents: [{ ...index, kind: 'view' } as const] };
+    expect(change.dependents(view)).toMatchObject([{ reason: 'DependentObjects' }]);
   });
 });
 
@@ -262,7 +313,8 @@ type Mishap =
   | 'straggler'
   | 'repeat'
   | 'hours pass'
-  | 'triggers lost';
+  | 'triggers lost'
+  | 'build fails';
 
 const mishaps = fc.array(
   fc.constantFrom<Mishap>(
@@ -278,6 +330,7 @@ const mishaps = fc.array(
     'repeat',
     'hours pass',
     'triggers lost',
+    'build fails',
   ),
   { maxLength: 120 },
 );
@@ -298,14 +351,17 @@ const befall = (world: World, mishap: Mishap): void => {
   if (mishap === 'use' && world.ledger?.phase === 'Quarantine')
     world.ledger = { ...world.ledger, lastUse: { at: world.now, by: 'report', kind: 'Write' } };
   if (mishap === 'straggler' && world.ledger?.phase === 'Quarantine') world.pods = { ...world.pods, old: 1 };
+  if (mishap === 'build fails') world.buildFails = true;
   if (mishap === 'triggers lost' && world.ledger?.phase === 'Backfill') world.mark = undefined;
 };
 
 /** What must hold whenever something is about to be dropped on the way forward. */
 const vouched = (world: World): void => {
   const ledger = world.ledger!;
-  expect(ledger.verification?.mismatches).toBe(0);
-  expect(ledger.backfill.done).toBe(true);
+  if (changeOf(world.spec.change).rows !== undefined) {
+    expect(ledger.verification?.mismatches).toBe(0);
+    expect(ledger.backfill.done).toBe(true);
+  }
   expect(ledger.approvals.some(({ phase }) => phase === 'Drop')).toBe(true);
   expect(Object.entries(world.pods).filter(([code, count]) => code !== 'new-only' && count > 0)).toEqual([]);
   expect(world.now - (ledger.quarantineStartedAt ?? Infinity)).toBeGreaterThanOrEqual(day);
@@ -336,6 +392,12 @@ const stumble = (world: World, course: readonly Mishap[]): void => {
   }
 };
 
+/** True once what older code needs is gone. */
+const isDropped = ({ ledger, table, spec }: World): boolean => {
+  const contract = changeOf(spec.change).contract(ledger?.id ?? 0, table);
+  return ledger?.phase === 'Drop' && contract.length > 0 && contract.every(({ done }) => done(table));
+};
+
 /** The straggler's pod is gone at last. */
 const settle = (world: World): void => {
   world.pods = Object.fromEntries(
@@ -343,11 +405,13 @@ const settle = (world: World): void => {
   );
 };
 
-describe('by chance', () => {
+const anyKind = fc.constantFrom(...Object.keys(kinds));
+
+describe('by chance, every kind', () => {
   test('whatever befalls it, no phase is skipped, nothing is dropped unvouched, and it completes', () => {
     fc.assert(
-      fc.property(mishaps, (course) => {
-        const world = new World();
+      fc.property(anyKind, mishaps, (kind, course) => {
+        const world = new World(kinds[kind]);
         stumble(world, course);
         settle(world);
         const end = walk(
@@ -365,33 +429,34 @@ describe('by chance', () => {
         expect(end).toMatchObject({ kind: 'finished', reason: 'Completed' });
         expect(entered(world)).toEqual([...phases]);
       }),
-      { numRuns: 500 },
+      { numRuns: 900 },
     );
   });
 
   test('walked back from anywhere before Drop, it ends with everything as it was', () => {
     fc.assert(
-      fc.property(mishaps, (course) => {
-        const world = new World();
+      fc.property(anyKind, mishaps, (kind, course) => {
+        const world = new World(kinds[kind]);
         const before = structuredClone(world.columns);
         stumble(world, course);
-        if (world.ledger === undefined || world.columns['first_name'] === undefined) return;
+        if (world.ledger?.state !== 'Active' || isDropped(world)) return;
         settle(world);
         world.spec = { ...world.spec, rollback: true };
         expect(walk(world)).toMatchObject({ kind: 'finished', reason: 'RolledBack' });
         expect(world.columns).toEqual(before);
         expect(world.constraints).toEqual({});
+        expect(world.indexes).toEqual({});
         expect(world.mark).toBeUndefined();
-        expect(world.pods).toEqual({ old: 3 });
+        expect(Object.keys(world.pods)).toEqual(['old']);
       }),
-      { numRuns: 500 },
+      { numRuns: 900 },
     );
   });
 
   test('deleted anywhere, it lets go without dropping a column, and soon even if nothing can be read', () => {
     fc.assert(
-      fc.property(mishaps, fc.boolean(), (course, blind) => {
-        const world = new World();
+      fc.property(anyKind, mishaps, fc.boolean(), (kind, course, blind) => {
+        const world = new World(kinds[kind]);
         stumble(world, course);
         const before = Object.keys(world.columns);
         world.deletingSince = world.now;
@@ -406,7 +471,7 @@ describe('by chance', () => {
         if (!blind) expect(world.mark).toBeUndefined();
         expect(world.now - world.deletingSince).toBeLessThan(60_000);
       }),
-      { numRuns: 300 },
+      { numRuns: 600 },
     );
   });
 });
