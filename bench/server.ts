@@ -50,7 +50,8 @@ const reported = [
   'max_connections',
 ] as const;
 
-const connect = async (uri: string): Promise<pg.Client> => {
+/** A session; one that breaks while it is idle says so at its next statement. */
+export const connect = async (uri: string): Promise<pg.Client> => {
   const client = new pg.Client({ connectionString: uri, application_name: 'bench' });
   client.on('error', () => undefined);
   await client.connect();
@@ -66,6 +67,7 @@ export class BenchServer {
   readonly #home: string;
   readonly #postgres: Postgres;
   #made = 0;
+  #stopped: Promise<void> | undefined;
 
   private constructor(admin: pg.Client, home: string, postgres: Postgres) {
     this.#admin = admin;
@@ -144,7 +146,12 @@ export class BenchServer {
     };
   }
 
-  async stop(): Promise<void> {
+  /** Ends the server and removes its data. Ctrl-C asks for it, and so does the work that is thereby interrupted. */
+  stop(): Promise<void> {
+    return (this.#stopped ??= this.#end());
+  }
+
+  async #end(): Promise<void> {
     await this.#admin.end().catch(() => undefined);
     await BenchServer.#remove(this.#home);
   }

@@ -1,12 +1,11 @@
 /** What the application feels: a fixed rate of reads and writes while a change goes through all its phases. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import type { Outcome } from '../../src/api/outcome.ts';
 import { Database } from '../../src/database/databases.ts';
 import { expectDone, takeOver, type DrivenChange } from '../../test/support/database-change.ts';
 import { atLeast, atMost, type Goal, type Measurement } from '../report.ts';
 import { change, defaults } from '../segue.ts';
-import type { BenchDatabase } from '../server.ts';
+import { connect, type BenchDatabase } from '../server.ts';
 import { median, summarise } from '../statistics.ts';
 import { building, narrow } from '../tables.ts';
 import type { Stretch } from '../traffic/messages.ts';
@@ -34,8 +33,7 @@ const insistently = async (attempt: () => Promise<Outcome>): Promise<void> => {
 
 /** A session that has written to the table and does not end its transaction, while the step is tried in vain. */
 const behindWriter = async (database: BenchDatabase, attempt: () => Promise<Outcome>): Promise<void> => {
-  const writer = new pg.Client({ connectionString: database.uri, application_name: 'report' });
-  await writer.connect();
+  const writer = await connect(database.uri);
   try {
     await writer.query('BEGIN');
     // A reader would not be in the way of SHARE ROW EXCLUSIVE, which CREATE TRIGGER takes; a writer is in everybody's.

@@ -2,12 +2,12 @@
  * What our triggers cost the application's UPDATEs. As a client sees them: single rows by key, each committed.
  * Inside the server, where no network and no disk hides it: the same in one DO block, and one statement for all rows.
  */
-import pg from 'pg';
+import type pg from 'pg';
 import { atLeast } from '../report.ts';
 import { interleaved, measurementsOf, speedRatio, type Contender } from '../rounds.ts';
 import { fill, withChange, withDualWriting } from '../segue.ts';
 import { expectDone } from '../../test/support/database-change.ts';
-import type { BenchDatabase, BenchServer } from '../server.ts';
+import { connect, type BenchDatabase, type BenchServer } from '../server.ts';
 import { building, narrow } from '../tables.ts';
 import type { Suite } from './suite.ts';
 
@@ -44,8 +44,7 @@ const byClient =
   (server: BenchServer, target: Target): Contender['measure'] =>
   async ({ uri }) => {
     const text = `UPDATE customers SET ${assignments[target]} WHERE id = $1`;
-    const clients = Array.from({ length: clientConnections }, () => new pg.Client({ connectionString: uri }));
-    await Promise.all(clients.map((client) => client.connect()));
+    const clients = await Promise.all(Array.from({ length: clientConnections }, () => connect(uri)));
     let next = 0;
     const work = async (client: pg.Client): Promise<void> => {
       while (next < clientStatements) {
