@@ -32,6 +32,8 @@ const nameOf = (action: Action, phase: Phase | undefined): string =>
 export class Lifecycle {
   uid = 'uid-1';
   rollback = false;
+  /** When the resource was deleted. */
+  deletingSince: number | undefined;
   targetPhase: Phase = 'Drop';
   /** True to strike: the sessions of the operator are killed while an action runs. */
   deadly = true;
@@ -206,7 +208,14 @@ export class Lifecycle {
     const active = ledger?.state === 'Active';
     return {
       now: ledger?.readAt ?? Date.now(),
-      resource: { ...resource, uid: this.uid, protected: this.#protected, retry: '', spec },
+      resource: {
+        ...resource,
+        uid: this.uid,
+        ...(this.deletingSince === undefined ? {} : { deletingSince: this.deletingSince }),
+        protected: this.#protected,
+        retry: '',
+        spec,
+      },
       change,
       ledger: known(ledger),
       table: known(table),

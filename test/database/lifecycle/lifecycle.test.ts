@@ -33,6 +33,32 @@ const count = async (table: string): Promise<number> => {
   return Number(row?.count);
 };
 
+describe('deleted before Backfill', () => {
+  const [at] = spellings;
+  test.each(cases)(
+    '$name: nothing of it stays active, no row is lost, no write fails',
+    async (kind) => {
+      if (at === undefined) throw new Error('There is no spelling.');
+      for (const statement of kind.before(at)) await sandbox.script(statement);
+      const rowsBefore = await count(at.t('people'));
+      const life = new Lifecycle(sandbox, kind, at);
+      lifecycle = life;
+      await life.start();
+      life.targetPhase = 'DualWrite';
+      expect(await life.drive()).toMatchObject({ kind: 'wait', reason: 'TargetPhaseReached' });
+      life.deletingSince = Date.now();
+      expect(await life.drive()).toMatchObject({ kind: 'finished' });
+      expect((await life.ledger())?.state).toBe('Abandoned');
+      const { inserted, errors } = await life.finish();
+      expect(errors).toEqual([]);
+      expect(await count(at.t('people'))).toBe(rowsBefore + inserted);
+      const left = await fingerprint(sandbox, at.schema);
+      expect(left).not.toMatch(/segue|NOT VALID|valid f/);
+    },
+    60_000,
+  );
+});
+
 describe.each(spellings)('$label', (at) => {
   test.each(cases)(
     '$name',
