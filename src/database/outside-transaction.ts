@@ -18,6 +18,8 @@ const settings = `SELECT pg_catalog.pg_backend_pid() AS pid,
   pg_catalog.set_config('search_path', $2, false),
   pg_catalog.set_config('statement_timeout', '0', false),
   pg_catalog.set_config('row_security', 'off', false),
+  CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 170000
+    THEN pg_catalog.set_config('transaction_timeout', '0', false) END,
   CASE WHEN pg_catalog.version() LIKE '%linux%'
     THEN pg_catalog.set_config('client_connection_check_interval', '2s', false) END`;
 

@@ -122,9 +122,18 @@ describe('an index', () => {
     expect(steps.map(({ step }) => step)).toEqual(['people_mail-clear', 'people_mail-build']);
   });
 
-  test('waits for an older transaction longer than other DDL may', async () => {
+  test('waits for an older transaction longer than other DDL and the role’s time-outs allow', async () => {
+    await sandbox.script(`DO $$ BEGIN
+      EXECUTE format('ALTER DATABASE %I SET statement_timeout = ''400ms''', current_database());
+      IF current_setting('server_version_num')::int >= 170000 THEN
+        EXECUTE format('ALTER DATABASE %I SET transaction_timeout = ''400ms''', current_database());
+      END IF;
+    END $$`);
     const driven = await takeOver(db, uniqueMail);
     const older = await sandbox.connect('report');
+    await older.query(
+      `SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'transaction_timeout')`,
+    );
     await older.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
     await older.query('SELECT count(*) FROM people');
     const building = driven.steps(driven.change.constrain, 100);
