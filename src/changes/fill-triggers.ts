@@ -60,7 +60,7 @@ export const installFill = (
       purpose: `give ${column} its value in rows that code writes without it (${mode})`,
       lock: 'ShareRowExclusiveLock',
       statements: [
-        ...(conversion.plain ? [] : [createConversion(conversion)]),
+        ...(conversion.plain ? [] : createConversion(conversion)),
         sql`CREATE OR REPLACE FUNCTION ${ident('segue', syncFunction(id))}() RETURNS trigger LANGUAGE plpgsql AS ${lit(
           sql`BEGIN ${convert(id, table, [conversion], otherwise)} RETURN NEW; END`.text,
         )}`,

@@ -182,8 +182,11 @@ const updateOf = (id: number, sync: ColumnSync, table: TableFacts, mode: Trigger
 };
 
 /** Makes the function that holds a user's expression. */
-export const createConversion = (conversion: Conversion): Sql =>
-  sql`CREATE OR REPLACE FUNCTION ${conversion.functionName}(${argumentsOf(conversion)}) RETURNS ${conversion.targetType} LANGUAGE sql PARALLEL SAFE RETURN (${userSql(conversion.expression)})`;
+export const createConversion = (conversion: Conversion): readonly Sql[] => [
+  sql`CREATE OR REPLACE FUNCTION ${conversion.functionName}(${argumentsOf(conversion)}) RETURNS ${conversion.targetType} LANGUAGE sql PARALLEL SAFE RETURN (${userSql(conversion.expression)})`,
+  // The application's role calls it through the trigger; default privileges may have taken that from PUBLIC.
+  sql`GRANT EXECUTE ON FUNCTION ${conversion.functionName} TO PUBLIC`,
+];
 
 /** Makes or replaces functions and triggers for a mode, in one transaction. */
 export const installTriggers = (
@@ -203,7 +206,7 @@ export const installTriggers = (
       transactional: true,
       destructive: false,
       statements: [
-        ...conversions.filter(({ plain }) => !plain).map(createConversion),
+        ...conversions.filter(({ plain }) => !plain).flatMap(createConversion),
         sql`CREATE OR REPLACE FUNCTION ${ident('segue', syncFunction(id))}() RETURNS trigger LANGUAGE plpgsql AS ${lit(functionBody(id, sync, table, mode).text)}`,
         sql`COMMENT ON FUNCTION ${ident('segue', syncFunction(id))}() IS ${lit(triggerMark(mode))}`,
         sql`CREATE OR REPLACE TRIGGER ${ident(names.insert)} BEFORE INSERT ON ${tableIdent(sync.table)} FOR EACH ROW ${execute}`,

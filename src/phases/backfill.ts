@@ -15,7 +15,11 @@ export const isVerified = (facts: ActiveFacts): boolean => {
   return verification.mismatches === 0;
 };
 
-const fill = (facts: ActiveFacts): Decision | undefined => {
+/**
+ * The next stretch of the backfill, if rows are left. Later phases ask too: a partition that is attached after
+ * Backfill brings rows that nobody has filled.
+ */
+export const fill = (facts: ActiveFacts): Decision | undefined => {
   const { backfill } = facts.active;
   if (backfill.done || facts.change.rows === undefined) return undefined;
   return act(

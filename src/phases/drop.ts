@@ -1,5 +1,5 @@
 import { wait, type Decision } from './decision.ts';
-import { isVerified } from './backfill.ts';
+import { fill, isVerified } from './backfill.ts';
 import type { ActiveFacts } from './facts.ts';
 import { awaitingApproval, leave, leaveBack, nextStep, noPodBelow, rollOut } from './gates.ts';
 import type { PhaseLogic } from './phase.ts';
@@ -66,6 +66,7 @@ export const drop: PhaseLogic = {
     if (remove(facts) === undefined) return rollOut(facts) ?? leave(facts, 'Drop');
     return (
       sameObjects(facts) ??
+      fill(facts) ??
       unverified(facts) ??
       deadLetters(facts) ??
       newDependents(facts) ??

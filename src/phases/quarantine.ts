@@ -1,5 +1,6 @@
 import { formatTime, parseDuration } from '../api/duration.ts';
 import type { UseFacts } from '../api/facts.ts';
+import { fill } from './backfill.ts';
 import { act, wait, type Decision } from './decision.ts';
 import type { ActiveFacts } from './facts.ts';
 import { leave, leaveBack, nextStep, noPodBelow, rollOut } from './gates.ts';
@@ -59,6 +60,7 @@ export const isQuarantineOver = (facts: ActiveFacts): boolean => clock(facts) ==
 export const quarantine: PhaseLogic = {
   name: 'Quarantine',
   next: (facts) =>
+    fill(facts) ??
     nextStep(facts, facts.change.relax(facts.active.id, facts.columns)) ??
     nextStep(facts, facts.change.triggers(facts.active.id, facts.columns, 'watch')) ??
     rollOut(facts) ??

@@ -292,6 +292,15 @@ describe('Drop', () => {
     if (decision.kind === 'act') expect(decision.action.kind).toBe('restartQuarantine');
   });
 
+  test('fills the rows of a partition that was attached after the backfill before it drops', () => {
+    const world = reach();
+    world.ledger = { ...world.ledger!, backfill: { ...world.ledger!.backfill, done: false } };
+    const decision = decide(world.facts());
+    expect(decision).toMatchObject({ kind: 'act', action: { kind: 'backfill' } });
+    if (decision.kind === 'act') world.apply(decision.action);
+    expect(walk(world)).toMatchObject({ reason: 'Completed' });
+  });
+
   test('can no longer be walked back once the columns are gone', () => {
     const world = reach();
     const decision = decide(world.facts());
