@@ -17,6 +17,7 @@ import type { Action, Decision } from '../../../src/phases/decision.ts';
 import type { Facts } from '../../../src/phases/facts.ts';
 import { databaseViolations } from '../../../src/reconcile/database-preflight.ts';
 import { beginIn, onLedger } from '../../../src/reconcile/ledger-actions.ts';
+import { ident } from '../../../src/sql/sql.ts';
 import { startChild, type Child } from '../../support/child.ts';
 import type { TestDatabase } from '../../support/database.ts';
 import { aSpec } from '../../support/world.ts';
@@ -124,7 +125,10 @@ export class Lifecycle {
     else if (action.kind === 'rollout') await this.#rollOut(action.step['code'] as Code);
     else if (this.deadly && !this.struck.has(name)) {
       this.struck.add(name);
-      await this.#strike(this.#write(db, facts, action));
+      const write = (): Promise<Outcome> => this.#write(db, facts, action);
+      await (action.kind === 'step' && !action.step.transactional
+        ? this.#strikeHalfWay(write)
+        : this.#strike(write(), Math.random() * 25));
       return;
     } else {
       const outcome = await this.#write(db, facts, action);
@@ -148,16 +152,27 @@ export class Lifecycle {
   }
 
   /** Kills the operator's sessions at some moment of an action; what came of it is seen at the next look. */
-  async #strike(action: Promise<Outcome>): Promise<void> {
+  async #strike(action: Promise<Outcome>, afterMs: number): Promise<void> {
     const settled = action.then(
       () => undefined,
       () => undefined,
     );
-    await sleep(Math.random() * 25);
+    await sleep(afterMs);
     await this.#sandbox.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'segue' AND datname = current_database()`,
     );
     await settled;
+  }
+
+  /** As `#strike`, for what is no transaction: an older one holds it up half-way, so that it leaves something behind. */
+  async #strikeHalfWay(write: () => Promise<Outcome>): Promise<void> {
+    const { schema, name } = changeOf(this.#change).table;
+    const older = await this.#sandbox.connect('report');
+    await older.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    await older.query(`SELECT count(*) FROM ${ident(schema, name).text}`);
+    await this.#strike(write(), 250);
+    await older.query('COMMIT');
+    await older.end();
   }
 
   /** New pods come up beside the old ones, both serve for a moment, the old ones go. */
