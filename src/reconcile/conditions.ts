@@ -16,6 +16,8 @@ export interface Standing {
   readonly now: number;
   readonly spec: SchemaChangeSpec;
   readonly ledger: LedgerFacts | undefined;
+  /** True if the change has rows to fill: only then is there a share of them to tell. */
+  readonly fills: boolean;
   readonly reason: Reason;
   readonly message: string;
 }
@@ -107,11 +109,11 @@ export const conditionsOf = (standing: Standing, previous: readonly Condition[] 
   });
 
 /** How far a change has come, for the printed table. */
-export const progressOf = ({ ledger }: Standing): string => {
+export const progressOf = ({ ledger, fills }: Standing): string => {
   if (ledger === undefined) return '0/6';
   if (ledger.state === 'Completed') return '6/6';
   const place = `${phases.indexOf(ledger.phase) + 1}/6`;
   const { pagesDone, pagesTotal, done: filled } = ledger.backfill;
-  if (ledger.phase !== 'Backfill' || ledger.direction === 'back' || pagesTotal === 0) return place;
+  if (!fills || ledger.phase !== 'Backfill' || ledger.direction === 'back' || pagesTotal === 0) return place;
   return `${place} ${filled ? 100 : Math.floor((100 * pagesDone) / pagesTotal)}%`;
 };

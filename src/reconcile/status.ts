@@ -81,7 +81,7 @@ const rolloutOf = ({ deployment, strategy, podsByCode, rollout }: WorkloadFacts)
 const ofLedger = (ledger: LedgerFacts | undefined, facts: Facts): Partial<SchemaChangeStatus> => {
   if (ledger === undefined) return {};
   const { spec } = facts.resource;
-  const backfill = backfillOf(ledger, facts.now);
+  const backfill = facts.change.rows === undefined ? undefined : backfillOf(ledger, facts.now);
   const quarantine = quarantineOf(ledger, spec.quarantine.duration);
   return {
     ...(backfill === undefined ? {} : { backfill }),
@@ -133,6 +133,7 @@ export const statusOf = (
     now: facts.now,
     spec: resource.spec,
     ledger,
+    fills: facts.change.rows !== undefined,
     ...said,
   };
   const blocked = blockedBy(decision, outcome);

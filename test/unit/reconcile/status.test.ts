@@ -7,7 +7,7 @@ import type { Decision } from '../../../src/phases/decision.ts';
 import type { Facts } from '../../../src/phases/facts.ts';
 import { readyPhase } from '../../../src/reconcile/conditions.ts';
 import { statusOf } from '../../../src/reconcile/status.ts';
-import { aSpec, lost, World } from '../../support/world.ts';
+import { aSpec, kinds, lost, World } from '../../support/world.ts';
 
 const resourceOf = (world: World, status?: SchemaChangeStatus): SchemaChange => ({
   apiVersion: 'segue.dev/v1alpha1',
@@ -171,4 +171,19 @@ describe('Ready', () => {
   test.each(cases)('if %s', (_, spec, phase) => {
     expect(readyPhase(spec)).toBe(phase);
   });
+});
+
+test('a change without rows to fill reports no backfill and no share of one', () => {
+  const world = new World(kinds['createIndex']);
+  while (world.ledger?.phase !== 'Backfill') {
+    const decision = decide(world.facts());
+    if (decision.kind !== 'act') throw new Error(decision.message);
+    world.apply(decision.action);
+  }
+  const facts = world.facts();
+  const status = statusOf(resourceOf(world), facts, decide(facts), undefined);
+  expect(status).toMatchObject({ phase: 'Backfill', progress: '3/6' });
+  expect(status.backfill).toBeUndefined();
+  expect(readyPhase(world.spec)).toBe('Backfill');
+  expect(conditionIn(status, 'Ready')).toBe('False');
 });
