@@ -228,6 +228,8 @@ const whileOpen = (observed: Observed, hold: Hold): RolloutFacts => {
   const back = rollBackIfFailed(observed);
   if (back !== undefined) return back;
   const green = ownGreen(observed);
+  const replacement = replaceBroken(observed, hold);
+  if (replacement !== undefined) return replacement;
   if (green !== undefined && !isDeleting(green)) {
     const missing = isAtTarget(observed) ? waitForRoll(observed) : undefined;
     if (missing !== undefined) return missing;
@@ -241,6 +243,21 @@ const whileOpen = (observed: Observed, hold: Hold): RolloutFacts => {
       );
   }
   return finish(observed, hold);
+};
+
+/**
+ * The code that served broke by itself and may never become whole again: what is wanted stands beside it and
+ * goes on once it is ready. Undefined where that is not so.
+ */
+const replaceBroken = (observed: Observed, hold: Hold): RolloutFacts | undefined => {
+  const green = ownGreen(observed);
+  const wanted = target(observed);
+  if (green === undefined || isDeleting(green) || wanted === undefined) return undefined;
+  if (isEnding(observed, hold) || !isMadeFor(green, wanted.template) || canTakeBack(observed))
+    return undefined;
+  return replicasOf(green) < replicasOf(observed.base)
+    ? scaleGreen(observed, green)
+    : switchOnceSettled(observed, hold, green);
 };
 
 /** True where nothing is left to do but to clear away. */

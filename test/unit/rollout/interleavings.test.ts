@@ -208,6 +208,18 @@ test(
 
 const bad: readonly Behaviour[] = ['crashes', 'unpullable', 'never ready', 'flaps', 'breaks'];
 
+/** Found by chance: what serves breaks for good while the next release stands beside it, ready. */
+const brokenWhileTheNextWaits = {
+  strategy: blueGreen,
+  settle: '0s' as const,
+  proxyDelayMs: 500 as const,
+  behaviour: 'breaks' as const,
+  where: 'base' as const,
+  image: 'shop:2' as const,
+  // prettier-ignore
+  list: ['look', 'act', 'look', 'act', 'controllers', 'fiveSeconds', 'controllers', 'look', 'act', 'act', 'controllers', 'look', 'act', 'fiveSeconds', 'second', 'act', 'look', 'evict', 'act', 'second', 'controllers', 'wantNext', 'look', 'controllers', 'controllers', 'second'] satisfies readonly Move[] as Move[],
+};
+
 test(
   'code that fails, anywhere and any time, never takes the last ready pod, and ends at done or failed',
   async () => {
@@ -242,7 +254,7 @@ test(
             expect(shop.sim.selected('shop').length).toBeGreaterThan(0);
         },
       ),
-      { numRuns: runs },
+      { numRuns: runs, examples: [[brokenWhileTheNextWaits]] },
     );
   },
   timeoutMs,
