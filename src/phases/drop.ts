@@ -1,3 +1,5 @@
+import type { LedgerFacts, TableFacts } from '../api/facts.ts';
+import type { Change } from '../changes/change.ts';
 import { wait, type Decision } from './decision.ts';
 import { fill, isVerified } from './backfill.ts';
 import type { ActiveFacts } from './facts.ts';
@@ -53,17 +55,20 @@ const lowest = (facts: ActiveFacts): 'reads-new' | 'new-only' =>
 const remove = (facts: ActiveFacts): Decision | undefined =>
   nextStep(facts, facts.change.contract(facts.active.id, facts.columns));
 
+/** True once the catalog shows all of Drop's own work, or there is none. */
+export const isContracted = (change: Change, ledger: LedgerFacts, columns: TableFacts): boolean =>
+  ledger.phase === 'Drop' && change.contract(ledger.id, columns).every((step) => step.done(columns));
+
 /** True once there is nothing to walk back to: what older code needs is gone. */
-export const isDropped = (facts: ActiveFacts): boolean =>
-  facts.active.phase === 'Drop' &&
-  facts.change.contract(facts.active.id, facts.columns).length > 0 &&
-  remove(facts) === undefined;
+export const isDropped = ({ change, active, columns }: ActiveFacts): boolean =>
+  change.contract(active.id, columns).length > 0 && isContracted(change, active, columns);
 
 /** Triggers and old columns go, in one transaction. All that allows it is asked once more. */
 export const drop: PhaseLogic = {
   name: 'Drop',
   next: (facts) => {
-    if (remove(facts) === undefined) return rollOut(facts) ?? leave(facts, 'Drop');
+    if (isContracted(facts.change, facts.active, facts.columns))
+      return rollOut(facts) ?? leave(facts, 'Drop');
     return (
       sameObjects(facts) ??
       fill(facts) ??

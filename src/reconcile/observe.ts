@@ -15,6 +15,7 @@ import {
 import { isBefore } from '../api/phase.ts';
 import type { SchemaChange, Workload } from '../api/schema-change.ts';
 import type { Change } from '../changes/change.ts';
+import { isContracted } from '../phases/drop.ts';
 import { changeOf } from '../changes/registry.ts';
 import { readTable } from '../database/catalog.ts';
 import type { Database } from '../database/databases.ts';
@@ -75,15 +76,15 @@ const preflight = async (
 /** How far a change has come. */
 interface Stage {
   readonly ledger: LedgerFacts | undefined;
-  /** True once there is nothing to walk back to. */
-  readonly dropped: boolean;
+  /** True once Drop's own work is done: nothing will be walked back. */
+  readonly contracted: boolean;
 }
 
 /** The code that a workload should run, given how far the change has come and which way it goes. */
-const wantedOf = (resource: SchemaChange, workload: Workload, { ledger, dropped }: Stage): Wanted => {
+const wantedOf = (resource: SchemaChange, workload: Workload, { ledger, contracted }: Stage): Wanted => {
   if (resource.metadata.deletionTimestamp !== undefined) return { kind: 'abandon' };
   if (ledger === undefined || ledger.state !== 'Active') return { kind: 'original' };
-  if (dropped) return { kind: 'forget' };
+  if (contracted) return { kind: 'forget' };
   const releases = workload.releases.filter(({ phase }) =>
     ledger.direction === 'forward' ? !isBefore(ledger.phase, phase) : isBefore(phase, ledger.phase),
   );
@@ -131,16 +132,6 @@ const replicas = async (
   return known(true);
 };
 
-const isDropped = (
-  change: Change,
-  ledger: LedgerFacts | undefined,
-  table: Fact<TableFacts | undefined>,
-): boolean => {
-  if (ledger?.phase !== 'Drop' || !table.known || table.value === undefined) return false;
-  const columns = table.value;
-  return change.contract(ledger.id, columns).every((step) => step.done(columns));
-};
-
 /** Looks at everything once. */
 export const observe = async (ports: Ports, resource: SchemaChange): Promise<Observation> => {
   const change = changeOf(resource.spec.change);
@@ -152,6 +143,11 @@ export const observe = async (ports: Ports, resource: SchemaChange): Promise<Obs
   );
   const active = ledger.known && ledger.value?.state === 'Active' ? ledger.value : undefined;
   const now = ledger.known && ledger.value !== undefined ? ledger.value.readAt : Date.now();
+  const contracted =
+    active !== undefined &&
+    table.known &&
+    table.value !== undefined &&
+    isContracted(change, active, table.value);
   const facts: Facts = {
     now,
     resource: resourceFacts(resource),
@@ -165,7 +161,7 @@ export const observe = async (ports: Ports, resource: SchemaChange): Promise<Obs
     workloads:
       active === undefined && resource.metadata.deletionTimestamp === undefined
         ? unknown('Pending', 'Workloads are looked at once the change has begun.')
-        : await workloads(ports, resource, { ledger: active, dropped: isDropped(change, active, table) }),
+        : await workloads(ports, resource, { ledger: active, contracted }),
     replicasReplayed: await replicas(ports, resource, active),
   };
   return { facts, db };
