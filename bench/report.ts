@@ -18,8 +18,18 @@ export interface Goal {
   readonly name: string;
   readonly atLeast?: number;
   readonly atMost?: number;
-  readonly found: number;
+  /** Absent where it could not be measured. */
+  readonly found?: number;
   readonly met: boolean;
+  /** What is known to limit it, for the reader of a missed goal. */
+  readonly limit?: string;
+}
+
+/** A figure over time. */
+export interface Course {
+  readonly name: string;
+  readonly unit: string;
+  readonly samples: readonly { readonly seconds: number; readonly value: number }[];
 }
 
 export interface SuiteReport {
@@ -29,6 +39,9 @@ export interface SuiteReport {
   readonly busyBefore: number;
   readonly measurements: readonly Measurement[];
   readonly goals: readonly Goal[];
+  readonly courses?: readonly Course[];
+  /** What could not be measured, by name, and why. */
+  readonly failures: readonly string[];
   /** What was left out, and how the figures are to be read. */
   readonly notes: readonly string[];
 }
@@ -37,6 +50,8 @@ export interface SuiteReport {
 export interface BenchReport {
   readonly startedAt: string;
   readonly rounds: number;
+  /** Absent without a bound. */
+  readonly minutes?: number;
   readonly rows: readonly number[];
   readonly rate: number;
   readonly machine: MachineFacts;
@@ -44,21 +59,24 @@ export interface BenchReport {
   readonly suites: readonly SuiteReport[];
 }
 
-/** A goal of at least so much. */
-export const atLeast = (name: string, bound: number, found: number): Goal => ({
-  name,
-  atLeast: bound,
-  found,
-  met: found >= bound,
+const judged = (
+  bounds: Pick<Goal, 'name' | 'atLeast' | 'atMost'>,
+  found: number | undefined,
+  limit: string | undefined,
+): Goal => ({
+  ...bounds,
+  ...(found === undefined ? {} : { found }),
+  met: found !== undefined && found >= (bounds.atLeast ?? -Infinity) && found <= (bounds.atMost ?? Infinity),
+  ...(limit === undefined ? {} : { limit }),
 });
 
-/** A goal of at most so much. */
-export const atMost = (name: string, bound: number, found: number): Goal => ({
-  name,
-  atMost: bound,
-  found,
-  met: found <= bound,
-});
+/** A goal of at least so much. `limit` says what is known to limit it. */
+export const atLeast = (name: string, bound: number, found: number | undefined, limit?: string): Goal =>
+  judged({ name, atLeast: bound }, found, limit);
+
+/** A goal of at most so much. `limit` says what is known to limit it. */
+export const atMost = (name: string, bound: number, found: number | undefined, limit?: string): Goal =>
+  judged({ name, atMost: bound }, found, limit);
 
 const figure = (value: number): string => {
   if (Math.abs(value) >= 1_000) return Math.round(value).toLocaleString('en-US');
@@ -81,6 +99,14 @@ const table = (rows: readonly (readonly string[])[]): readonly string[] => {
 const bound = ({ atLeast: least, atMost: most }: Goal): string =>
   least === undefined ? `<= ${most}` : `>= ${least}`;
 
+/** What limits the goals that were missed, each thing once. */
+const limitsOf = (goals: readonly Goal[]): readonly string[] => {
+  const missed = goals.filter(({ met, found }) => !met && found !== undefined);
+  return [...Map.groupBy(missed, ({ limit }) => limit)].flatMap(([limit, group]) =>
+    limit === undefined ? [] : [`  Missed ${group.map(({ name }) => `"${name}"`).join(', ')}: ${limit}`],
+  );
+};
+
 /** A suite in words, for the terminal. */
 export const suiteLines = (report: SuiteReport): readonly string[] => [
   '',
@@ -100,11 +126,13 @@ export const suiteLines = (report: SuiteReport): readonly string[] => [
   ...table(
     report.goals.map((goal) => [
       goal.name,
-      figure(goal.found),
+      goal.found === undefined ? 'not measured' : figure(goal.found),
       `goal ${bound(goal)}`,
       goal.met ? 'met' : 'MISSED',
     ]),
   ),
+  ...limitsOf(report.goals),
+  ...report.failures.map((failure) => `  FAILED ${failure}`),
   ...report.notes.map((note) => `  ${note}`),
 ];
 

@@ -4,22 +4,45 @@ import { parseOptions, usage, type Options, type SuiteName } from './options.ts'
 import { suiteLines, writeReport, type SuiteReport } from './report.ts';
 import { BenchServer } from './server.ts';
 import { backfill } from './suites/backfill.ts';
-import type { Suite } from './suites/suite.ts';
+import { memory } from './suites/memory.ts';
+import { operator } from './suites/operator.ts';
+import type { Suite, SuitePlan, SuiteResult } from './suites/suite.ts';
 import { traffic } from './suites/traffic.ts';
 import { trigger } from './suites/trigger.ts';
 import { verify } from './suites/verify.ts';
+import { shareOf } from './timetable.ts';
 
-const suites: Readonly<Record<SuiteName, Suite>> = { backfill, trigger, verify, traffic };
+const suites: Readonly<Record<SuiteName, Suite>> = {
+  backfill,
+  trigger,
+  verify,
+  traffic,
+  memory,
+  operator,
+};
 
-const runSuite = async (server: BenchServer, name: SuiteName, options: Options): Promise<SuiteReport> => {
+/** What a suite found; one that fails as a whole is named, and does not take the others with it. */
+const found = async (server: BenchServer, name: SuiteName, plan: SuitePlan): Promise<SuiteResult> => {
+  try {
+    return await suites[name](server, plan);
+  } catch (error) {
+    const failure = `${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+    console.log(`  FAILED ${failure}`);
+    return { measurements: [], goals: [], failures: [failure], notes: [] };
+  }
+};
+
+const runSuite = async (server: BenchServer, name: SuiteName, plan: SuitePlan): Promise<SuiteReport> => {
   const busyBefore = await busyShare();
   console.log(`\n${name}`);
   const began = performance.now();
-  const result = await suites[name](server, options);
+  const result = await found(server, name, plan);
   return { suite: name, seconds: (performance.now() - began) / 1_000, busyBefore, ...result };
 };
 
-const bench = async (options: Options): Promise<void> => {
+/** True if everything was measured, whether or not it met its goal. */
+const bench = async (options: Options): Promise<boolean> => {
+  const end = performance.now() + options.minutes * 60_000;
   const startedAt = new Date().toISOString();
   const server = await BenchServer.start();
   // Ctrl-C must not leave a server behind; what was measured by then is lost.
@@ -27,15 +50,17 @@ const bench = async (options: Options): Promise<void> => {
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
     const settings = await server.settings();
-    const { rounds, rows, rate } = options;
+    const { rounds, rows, rate, minutes } = options;
     const machine = machineFacts();
     const done: SuiteReport[] = [];
-    for (const name of options.suites) {
-      done.push(await runSuite(server, name, options));
+    for (const [place, name] of options.suites.entries()) {
+      const until = shareOf(options.suites.slice(place), performance.now(), end);
+      done.push(await runSuite(server, name, { ...options, until }));
       // After every suite: an hour's figures must not be lost to the last one.
       await writeReport(options.output, {
         startedAt,
         rounds,
+        ...(Number.isFinite(minutes) ? { minutes } : {}),
         rows,
         rate,
         machine,
@@ -45,6 +70,7 @@ const bench = async (options: Options): Promise<void> => {
     }
     for (const report of done) console.log(suiteLines(report).join('\n'));
     console.log(`\n${options.output} has every sample, the server's settings and the machine.`);
+    return done.every(({ failures }) => failures.length === 0);
   } finally {
     await server.stop();
   }
@@ -52,4 +78,4 @@ const bench = async (options: Options): Promise<void> => {
 
 const options = parseOptions(process.argv.slice(2));
 if (options.help) console.log(usage);
-else await bench(options);
+else if (!(await bench(options))) process.exitCode = 1;

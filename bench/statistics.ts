@@ -26,7 +26,13 @@ export const summarise = (samples: readonly number[]): Summary => {
 
 /**
  * The ratio of two things that were measured in the same rounds: the median of the rounds' ratios. What slows a
- * whole round down falls on both sides of its ratio, so this is steadier than the ratio of two medians.
+ * whole round down falls on both sides of its ratio, so this is steadier than the ratio of two medians. Rounds that
+ * only one of them took part in do not count. @throws if there is none with both
  */
 export const pairedRatio = (of: readonly number[], to: readonly number[]): Summary =>
-  summarise(of.map((value, round) => value / (to[round] ?? Number.NaN)));
+  summarise(
+    of.flatMap((value, round) => {
+      const other = to[round];
+      return other === undefined ? [] : [value / other];
+    }),
+  );

@@ -1,7 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { report, step } from '../dev/cluster/progress.ts';
-import { checkChange, checkDatabase, checkKills, checkLoad, checkWorkloads } from './checks.ts';
+import {
+  checkChange,
+  checkDatabase,
+  checkFlags,
+  checkKills,
+  checkLoad,
+  checkUntouched,
+  checkWorkloads,
+} from './checks.ts';
 import { followChange } from './follow-change.ts';
+import { syncWhenReady } from './git-sync.ts';
 import { title } from './heading.ts';
 import { LoadProcess } from './load-process.ts';
 import { after } from './load/report.ts';
@@ -12,6 +21,7 @@ import { demoReport, reportLines, writeReport } from './report.ts';
 import { demoChange } from './stages/change.ts';
 import type { DemoCluster } from './stages/cluster.ts';
 import { readService, shopUrl } from './stages/shop.ts';
+import { walkBacks } from './walk-back.ts';
 
 /** Load on the shop before anything changes: what the time of a request is compared with. */
 const beforeMs = 15_000;
@@ -44,14 +54,27 @@ export async function changeUnderLoad(
     url,
     rate: options.rate,
     rows: options.rows,
-    limitMs: beforeMs + options.changeTimeoutMs + afterMs + loadMarginMs,
+    limitMs: beforeMs + (1 + options.rollback.length) * options.changeTimeoutMs + afterMs + loadMarginMs,
     databaseUrl: databaseUri,
   });
   const following = options.killOperator ? killer.follow() : undefined;
   try {
     await step('before the change', () => delay(beforeMs, undefined, { signal }));
+    const walkedBack = await walkBacks({
+      cluster,
+      databaseUri,
+      serviceBefore,
+      load,
+      options,
+      killer,
+      signal,
+    });
     report(`  $ kubectl apply -f examples/${changeName}.yaml`);
-    await cluster.kubectl.apply(await demoChange());
+    await cluster.kubectl.apply(await demoChange(options));
+    const syncing =
+      options.mode === 'observe' ? syncWhenReady(cluster.kubectl, options.changeTimeoutMs) : undefined;
+    // Looked at once the change has ended; until then a failure is no unhandled one.
+    syncing?.catch(() => undefined);
     const { change, phases } = await followChange(cluster.kubectl, load, {
       namespace: shopNamespace,
       name: changeName,
@@ -59,17 +82,21 @@ export async function changeUnderLoad(
       onPhase: (phase) => (options.killOperator ? killer.enter(phase) : undefined),
     });
     signal.throwIfAborted();
+    await syncing;
     load.enter(after);
     await delay(afterMs, undefined, { signal });
     const loadReport = await step('comparing every row with what was written', () => load.finish());
     const checks = [
+      ...walkedBack.flatMap((walkBack) => walkBack.checks),
       ...checkLoad(loadReport),
       ...checkChange(change),
       ...(await checkDatabase(databaseUri)),
-      ...(await checkWorkloads(cluster, serviceBefore)),
+      ...(await checkWorkloads(cluster, serviceBefore, options.strategy === 'toggle' ? 'shop:1' : 'shop:2')),
+      ...(options.strategy === 'toggle' ? await checkFlags(cluster) : []),
+      ...(options.mode === 'observe' ? await checkUntouched(cluster) : []),
       ...(options.killOperator ? checkKills(killer.kills) : []),
     ];
-    const outcome = demoReport({ load: loadReport, change, phases, checks, kills: killer.kills });
+    const outcome = demoReport({ load: loadReport, change, phases, checks, kills: killer.kills, walkedBack });
     await writeReport(reportPath, outcome);
     title('Result');
     for (const line of reportLines(outcome)) report(line);

@@ -22,7 +22,7 @@ const shopReplicas = 3;
 const settleMs = 45_000;
 const pollMs = 1_000;
 
-const check = (name: string, ok: boolean, found: unknown): Check => ({
+export const check = (name: string, ok: boolean, found: unknown): Check => ({
   name,
   ok,
   found: typeof found === 'string' ? found : JSON.stringify(found),
@@ -124,7 +124,11 @@ async function list<T>(cluster: DemoCluster, kind: string): Promise<readonly T[]
   return (await cluster.kubectl.json<{ items: T[] }>(['get', kind, `--namespace=${shopNamespace}`])).items;
 }
 
-async function workloadChecks(cluster: DemoCluster, serviceBefore: ServiceState): Promise<readonly Check[]> {
+async function workloadChecks(
+  cluster: DemoCluster,
+  serviceBefore: ServiceState,
+  image: string,
+): Promise<readonly Check[]> {
   const service = await readService(cluster);
   const deployments = await list<Deployment>(cluster, 'deployments');
   const pods = await list<PodTemplate>(cluster, 'pods');
@@ -132,7 +136,7 @@ async function workloadChecks(cluster: DemoCluster, serviceBefore: ServiceState)
   const status = shop?.status;
   const complete =
     shop !== undefined &&
-    imageOf(shop.spec.template) === 'shop:2' &&
+    imageOf(shop.spec.template) === image &&
     shop.spec.replicas === shopReplicas &&
     status?.observedGeneration === shop.metadata.generation &&
     [status.replicas, status.updatedReplicas, status.availableReplicas].every(
@@ -156,29 +160,62 @@ async function workloadChecks(cluster: DemoCluster, serviceBefore: ServiceState)
       Object.keys(shop?.metadata.annotations ?? {}).every((name) => !name.includes('segue.dev')),
       shop?.metadata.annotations,
     ),
-    check('the Deployment is complete, with the new image', complete, {
+    check(`the Deployment is complete, with ${image}`, complete, {
       image: shop && imageOf(shop.spec.template),
       status,
     }),
     check(
-      'its pods are the only ones, and run the new image',
-      images.length === shopReplicas && images.every((image) => image === 'shop:2'),
+      `its pods are the only ones, and run ${image}`,
+      images.length === shopReplicas && images.every((each) => each === image),
       images,
     ),
   ];
 }
 
-/** What the change left in the cluster, once the last old pods have ended. */
+/** What the change left in the cluster, once the last pods of other images than `image` have ended. */
 export async function checkWorkloads(
   cluster: DemoCluster,
   serviceBefore: ServiceState,
+  image: string,
 ): Promise<readonly Check[]> {
   const end = performance.now() + settleMs;
   for (;;) {
-    const checks = await workloadChecks(cluster, serviceBefore);
+    const checks = await workloadChecks(cluster, serviceBefore, image);
     if (checks.every(({ ok }) => ok) || performance.now() > end) return checks;
     await delay(pollMs);
   }
+}
+
+/** What the change left of the feature flags. */
+export async function checkFlags(cluster: DemoCluster): Promise<readonly Check[]> {
+  const { metadata, data } = await cluster.kubectl.json<{
+    readonly metadata: { readonly annotations?: Readonly<Record<string, string>> };
+    readonly data: Readonly<Record<string, string>>;
+  }>(['get', 'configmap', 'shop-flags', `--namespace=${shopNamespace}`]);
+  const notes = Object.keys(metadata.annotations ?? {}).filter((name) => name.includes('segue.dev'));
+  return [
+    check('the flag says the new column', isDeepStrictEqual(data, { READ_FROM: 'full_name' }), data),
+    check('no note of Segue is left on the flags', notes.length === 0, notes),
+  ];
+}
+
+/** Whether anybody wrote to the Deployment and the Service but Git, by kubectl, and Kubernetes' own controllers. */
+export async function checkUntouched(cluster: DemoCluster): Promise<readonly Check[]> {
+  const writersOf = async (object: string): Promise<readonly string[]> => {
+    const { metadata } = await cluster.kubectl.json<{
+      readonly metadata: { readonly managedFields?: readonly { readonly manager: string }[] };
+    }>(['get', object, `--namespace=${shopNamespace}`, '--show-managed-fields']);
+    return [...new Set(metadata.managedFields?.map(({ manager }) => manager))];
+  };
+  const known = (manager: string): boolean =>
+    manager.startsWith('kubectl') || manager === 'kube-controller-manager';
+  const objects = ['deployment/shop', 'service/shop'];
+  return Promise.all(
+    objects.map(async (object) => {
+      const writers = await writersOf(object);
+      return check(`Segue wrote nothing to ${object}`, writers.length > 0 && writers.every(known), writers);
+    }),
+  );
 }
 
 /** Whether the operator was killed as often as was asked for. */

@@ -14,8 +14,11 @@ interface Pod extends KubernetesObject {
   readonly status?: { readonly containerStatuses?: readonly ContainerStatus[] };
 }
 
+/** When the operator is killed: once in each phase, and once on every way back. */
+type Killed = Phase | 'RollingBack';
+
 export interface Kill {
-  readonly phase: Phase;
+  readonly phase: Killed;
   readonly pids: readonly number[];
 }
 
@@ -23,13 +26,14 @@ export interface Kill {
 const retryMs = 50;
 
 /** Within this time of its beginning a phase is hit, each run at another moment; short ones at once. */
-const withinMs: Readonly<Record<Phase, number>> = {
+const withinMs: Readonly<Record<Killed, number>> = {
   AddColumn: 0,
   DualWrite: 0,
   Backfill: 250,
   SwitchReads: 40_000,
   Quarantine: 10_000,
   Drop: 0,
+  RollingBack: 10_000,
 };
 
 /** Where the operator's pods are found. */
@@ -38,7 +42,8 @@ export interface Operator {
   readonly selector: string;
 }
 
-const isPhase = (phase: StatusPhase): phase is Phase => (phases as readonly string[]).includes(phase);
+const isKilled = (phase: StatusPhase): phase is Killed =>
+  phase === 'RollingBack' || (phases as readonly string[]).includes(phase);
 
 const isHeldBack = (pod: Pod): boolean =>
   pod.metadata.deletionTimestamp === undefined &&
@@ -60,7 +65,7 @@ function pidsOf(containerId: string | undefined): readonly number[] {
 }
 
 /**
- * Kills the operator's process with SIGKILL, once in every phase: no signal handler runs, no lease is
+ * Kills the operator's process with SIGKILL, once in every phase and on every way back: no signal handler runs, no lease is
  * released, no transaction is ended. Its container is known ahead, from a watch, so that the kill follows the
  * phase's first report within milliseconds.
  */
@@ -95,15 +100,17 @@ export class OperatorKiller {
   /** To be called with every phase that the resource reports. */
   enter(phase: StatusPhase): void {
     this.#phase = phase;
-    if (isPhase(phase) && !this.#kills.some((kill) => kill.phase === phase)) void this.#killIn(phase);
+    if (!isKilled(phase)) return;
+    const again = phase === 'RollingBack' || !this.#kills.some((kill) => kill.phase === phase);
+    if (again) void this.#killIn(phase);
   }
 
-  async #killIn(phase: Phase): Promise<void> {
+  async #killIn(phase: Killed): Promise<void> {
     await delay(Math.random() * withinMs[phase], undefined, { signal: this.#signal }).catch(() => undefined);
     while (this.#phase === phase && !this.#signal.aborted && !this.#kill(phase)) await delay(retryMs);
   }
 
-  #kill(phase: Phase): boolean {
+  #kill(phase: Killed): boolean {
     const running = [...this.#pods.values()].flatMap((pod) => pod.status?.containerStatuses ?? []);
     const pids = running.flatMap(({ containerID }) => pidsOf(containerID?.split('://')[1]));
     if (pids.length === 0) return false;

@@ -6,6 +6,7 @@ import type { Check } from './checks.ts';
 import type { PhaseTime } from './follow-change.ts';
 import type { LoadReport } from './load/report.ts';
 import type { Kill } from './operator-killer.ts';
+import type { WalkBack } from './walk-back.ts';
 
 /** `build/demo-report.json`. The members up to `p99Ms` are fixed: others measure by them. */
 export interface DemoReport {
@@ -18,6 +19,8 @@ export interface DemoReport {
   readonly passed: boolean;
   readonly checks: readonly Check[];
   readonly operatorKills: readonly Kill[];
+  /** From which phases the change was walked back before, and how long the way back took. */
+  readonly walkBacks: readonly { readonly from: Phase; readonly seconds: number }[];
   readonly load: Omit<LoadReport, 'requests' | 'failedRequests' | 'p99Ms' | 'comparison'>;
 }
 
@@ -36,11 +39,12 @@ export interface Outcome {
   readonly phases: readonly PhaseTime[];
   readonly checks: readonly Check[];
   readonly kills: readonly Kill[];
+  readonly walkedBack: readonly WalkBack[];
 }
 
 const rounded = (ms: number | null): number | null => (ms === null ? null : Math.round(ms * 10) / 10);
 
-export function demoReport({ load, change, phases: seen, checks, kills }: Outcome): DemoReport {
+export function demoReport({ load, change, phases: seen, checks, kills, walkedBack }: Outcome): DemoReport {
   const { requests, failedRequests, p99Ms, comparison, ...rest } = load;
   return {
     requests,
@@ -52,6 +56,7 @@ export function demoReport({ load, change, phases: seen, checks, kills }: Outcom
     passed: checks.every((check) => check.ok),
     checks,
     operatorKills: kills,
+    walkBacks: walkedBack.map(({ from, seconds }) => ({ from, seconds })),
     load: rest,
   };
 }
@@ -71,6 +76,7 @@ export function reportLines(report: DemoReport): readonly string[] {
     '',
     `  ${report.requests} requests, ${report.failedRequests} failed; ${report.rows} rows, ${report.mismatches} mismatches`,
     `  ${report.phases.map(({ phase, seconds }) => `${phase} ${seconds.toFixed(1)} s`).join(', ')}`,
+    ...report.walkBacks.map(({ from, seconds }) => `  walked back from ${from} in ${seconds.toFixed(1)} s`),
     `  99 of 100 requests took at most ${milliseconds(p99Ms.before)} before, ${milliseconds(p99Ms.during)} during the change`,
     ...report.load.failures.slice(0, 10).map((failure) => `  ✗ ${JSON.stringify(failure)}`),
     ...report.load.staleSamples.slice(0, 10).map((answer) => `  ✗ ${JSON.stringify(answer)}`),

@@ -36,7 +36,7 @@ async function setUp(cluster: DemoCluster, options: Options, signal: AbortSignal
   signal.throwIfAborted();
   title('Segue and the shop');
   await installOperator(cluster, signal);
-  await startShop(cluster, databaseUri);
+  await startShop(cluster, databaseUri, options.strategy);
   return databaseUri;
 }
 

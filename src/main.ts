@@ -4,6 +4,7 @@ import { readConfig, type Config } from './config.ts';
 import { Databases } from './database/databases.ts';
 import { connect, type Cluster } from './kube/client.ts';
 import { EventRecorder } from './kube/events.ts';
+import { FreshReads } from './kube/fresh-reads.ts';
 import { Election } from './kube/lease.ts';
 import { Claims } from './reconcile/claims.ts';
 import { Controller } from './reconcile/controller.ts';
@@ -89,20 +90,14 @@ const main = async (): Promise<void> => {
   const log = createLog({ level: config.logLevel });
   const registry = new Registry();
   const metrics = createMetrics(registry);
-  const cluster = connect({ kubeconfig: config.kubeconfig, observer: metrics.requestObserver });
+  const cluster = new FreshReads(
+    connect({ kubeconfig: config.kubeconfig, observer: metrics.requestObserver }),
+  );
   const namespace = config.leaseNamespace ?? cluster.namespace;
   if (namespace === undefined)
     throw new Error('Set SEGUE_LEASE_NAMESPACE: outside a cluster nothing says where the Lease belongs.');
   const stop = toldToStop(log);
   let controller: Controller | undefined;
-  const ready = async (): Promise<Readiness> => {
-    if (controller !== undefined && !controller.synced)
-      return { ready: false, reason: 'caches have not synced' };
-    await cluster.version();
-    return { ready: true };
-  };
-  const server = await startServer({ port: config.httpPort, metrics: registry, ready });
-  log.info({ port: server.port, identity: config.identity }, 'started');
   const election = new Election({
     cluster,
     namespace,
@@ -111,6 +106,16 @@ const main = async (): Promise<void> => {
     log,
     onLeading: (leading) => metrics.setLeading(leading),
   });
+  // Asks nobody: whoever leads renews its Lease every two seconds or exits, and a candidate asks for it as often.
+  const ready = (): Readiness => {
+    const obstacle =
+      election.trouble ??
+      controller?.refusals[0] ??
+      (controller?.synced === false ? 'caches have not synced' : undefined);
+    return obstacle === undefined ? { ready: true } : { ready: false, reason: obstacle };
+  };
+  const server = await startServer({ port: config.httpPort, metrics: registry, ready });
+  log.info({ port: server.port, identity: config.identity }, 'started');
   const end = await election.run({
     signal: stop,
     onStarted: (lost) =>

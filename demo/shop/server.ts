@@ -1,6 +1,7 @@
 /**
  * The shop: a small HTTP service of the kind that Segue looks after. One program, two versions of its code;
- * which one an image holds is fixed by SHOP_VERSION when the image is built.
+ * which one an image holds is fixed by SHOP_VERSION when the image is built. Where a ConfigMap with feature flags
+ * is mounted (flags.ts), READ_FROM there chooses between the two while it runs.
  *
  * - `POST /customers` `{"name": "Ann Lee", "city": "Oslo"}`, `PUT /customers/:id` `{"name": …}`,
  *   `PATCH /customers/:id` `{"city": …}`, `GET /customers/:id`
@@ -11,6 +12,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Pool } from 'pg';
 import { customersOf, versions, type Version } from './customers.ts';
+import { Flags } from './flags.ts';
 import { stopGracefully } from './graceful-stop.ts';
 import { customerRoutes, type Reply } from './routes.ts';
 
@@ -48,13 +50,14 @@ const pool = new Pool({
   statement_timeout: statementTimeoutMs,
 });
 pool.on('error', (error) => log('idle database connection lost', described(error)));
-const customers = customersOf(config.version, pool);
+const versionsOf = { 1: customersOf('1', pool), 2: customersOf('2', pool) };
+const flags = new Flags(config.version);
 let closing = false;
 
 async function readiness(): Promise<Reply> {
   if (closing) return { status: 503, body: { ready: false, because: 'shutting down' } };
   try {
-    await customers.probe();
+    await versionsOf[flags.version].probe();
     return { status: 200, body: { ready: true } };
   } catch (error) {
     log('not ready', described(error));
@@ -62,11 +65,11 @@ async function readiness(): Promise<Reply> {
   }
 }
 
-async function reply(request: IncomingMessage): Promise<Reply> {
+async function reply(request: IncomingMessage, version: Version): Promise<Reply> {
   if (request.url === '/healthz') return { status: 200, body: { alive: true } };
   if (request.url === '/readyz') return await readiness();
   try {
-    return await customerRoutes(request, customers);
+    return await customerRoutes(request, versionsOf[version]);
   } catch (error) {
     log('request failed', { method: request.method, ...described(error) });
     return { status: 500, body: { error: 'the database said no', code: described(error)['code'] } };
@@ -74,10 +77,11 @@ async function reply(request: IncomingMessage): Promise<Reply> {
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { status, body } = await reply(request);
+  const { version } = flags;
+  const { status, body } = await reply(request, version);
   response.writeHead(status, {
     'content-type': 'application/json',
-    'x-shop-version': config.version,
+    'x-shop-version': version,
     ...(closing ? { connection: 'close' } : {}),
   });
   response.end(JSON.stringify(body));
@@ -99,4 +103,4 @@ async function stop(): Promise<void> {
 
 process.on('SIGTERM', () => void stop());
 process.on('SIGINT', () => void stop());
-server.listen(config.port, () => log('listening', { version: config.version, port: config.port }));
+server.listen(config.port, () => log('listening', { version: flags.version, port: config.port }));

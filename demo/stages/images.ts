@@ -49,10 +49,16 @@ export async function loadOperatorImage(signal: AbortSignal): Promise<void> {
       timeoutMs: bundleTimeoutMs,
     });
     const bundle = { kind: 'copy', from: join(buildDirectory, 'segue.mjs'), to: '/app/segue.mjs' } as const;
+    // PostgreSQL's parser, which the bundle looks for beside itself.
+    const parser = {
+      kind: 'copy',
+      from: join(buildDirectory, 'libpg-query.wasm'),
+      to: '/app/libpg-query.wasm',
+    } as const;
     await loadImage({
       name: 'segue:dev',
-      files: [...(await nodeRuntimeFiles()), bundle],
-      entrypoint: [nodePath, '--enable-source-maps', bundle.to],
+      files: [...(await nodeRuntimeFiles()), bundle, parser],
+      entrypoint: [nodePath, bundle.to],
     });
   });
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
 import { step } from '../../dev/cluster/progress.ts';
+import type { Strategy } from '../options.ts';
 import { manifestsDirectory, shopNamespace } from '../places.ts';
 import type { DemoCluster } from './cluster.ts';
 
@@ -40,11 +41,16 @@ export async function readService(cluster: DemoCluster): Promise<ServiceState> {
 }
 
 /** Starts version 1 of the shop and waits until all its pods are available. */
-export async function startShop(cluster: DemoCluster, databaseUri: string): Promise<void> {
+export async function startShop(
+  cluster: DemoCluster,
+  databaseUri: string,
+  strategy: Strategy,
+): Promise<void> {
   const { kubectl } = cluster;
   await step('shop, version 1', async () => {
     await kubectl.apply(await manifest('namespace.yaml'));
     await kubectl.apply(await databaseSecret(databaseUri));
+    if (strategy === 'toggle') await kubectl.apply(await manifest('flags.yaml'));
     await kubectl.apply(await manifest('shop.yaml'));
     // Nodes in containers have no route from this machine to the Services' addresses, but to a node's ports.
     if (cluster.driver === 'kind') {

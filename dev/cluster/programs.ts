@@ -65,6 +65,16 @@ export const toolModules = {
     programs: { helm: 'helm.sh/helm/v3/cmd/helm' },
   },
   kind: { programs: { kind: 'sigs.k8s.io/kind' } },
+  'argo-rollouts': {
+    version: {
+      of: 'github.com/argoproj/argo-rollouts',
+      linkerVariables: (version) => ({
+        'github.com/argoproj/argo-rollouts/utils/version.version': version.slice(1),
+        'github.com/argoproj/argo-rollouts/utils/version.gitTreeState': 'clean',
+      }),
+    },
+    programs: { 'rollouts-controller': 'github.com/argoproj/argo-rollouts/cmd/rollouts-controller' },
+  },
 } as const satisfies Readonly<Record<string, ToolModule>>;
 
 export type ToolModuleName = keyof typeof toolModules;
@@ -98,4 +108,4 @@ export const bareMachinePrograms = [
 /** What a cluster in Docker needs, and the clients to use it with. */
 export const kindPrograms = ['kind', 'kubectl', 'helm'] as const satisfies readonly Program[];
 
-export const allPrograms: readonly Program[] = [...bareMachinePrograms, 'kind'];
+export const allPrograms: readonly Program[] = [...bareMachinePrograms, 'kind', 'rollouts-controller'];

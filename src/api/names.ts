@@ -17,5 +17,8 @@ export const approveAnnotation = 'segue.dev/approve';
 /** `segue.dev/retry: <any new value>`: a person says that the cause of a hold is mended. */
 export const retryAnnotation = 'segue.dev/retry';
 
+/** `segue.dev/repair: <any new value>`: rows that differ are to be computed anew from the old columns. */
+export const repairAnnotation = 'segue.dev/repair';
+
 /** Label of a pod, saying which of the change's columns its code uses; absent means `old`. */
 export const codeLabel = (change: string): string => `change.segue.dev/${change}`;

@@ -43,9 +43,10 @@ export interface SchemaChangeSpec {
   readonly backfill: BackfillSettings;
   readonly verify: VerifySettings;
   readonly quarantine: QuarantineSettings;
+  readonly drop: DropSettings;
   readonly locks: LockSettings;
   /**
-   * Deployments of this namespace whose code uses the table. No phase goes on while one of their pods, Terminating ones included, still runs code that the phase would break.
+   * Deployments of this namespace whose code uses the table, and what else runs such code. No phase goes on while one of their pods, Terminating ones included, still runs code that the phase would break.
    */
   readonly workloads: readonly Workload[];
   /**
@@ -55,7 +56,7 @@ export interface SchemaChangeSpec {
     'AddColumn' | 'DualWrite' | 'Backfill' | 'SwitchReads' | 'Quarantine' | 'Drop'
   )[];
   /**
-   * Phase to go to and hold when it is done. Raise it to go on; lowering it never goes back, for that there is rollback.
+   * Phase to go to and hold when it is done. Raise it to go on; lowered below the phase that the change is in, the change stands still there. It never goes back by itself, for that there is rollback.
    */
   readonly targetPhase: 'AddColumn' | 'DualWrite' | 'Backfill' | 'SwitchReads' | 'Quarantine' | 'Drop';
   /**
@@ -105,6 +106,7 @@ export interface ChangeSpec {
   readonly dropColumn?: DropColumn;
   readonly addConstraint?: AddConstraint;
   readonly createIndex?: CreateIndex;
+  readonly sql?: SqlChange;
 }
 /**
  * Replaces some columns by others: rename, retype, split and merge in their general form. Old and new columns stand side by side, kept in step, until Drop.
@@ -144,6 +146,10 @@ export interface NewColumn {
    * False makes the column NOT NULL at the end of Backfill, once every row has its value.
    */
   readonly nullable: boolean;
+  /**
+   * Old column that this one takes the place of: it gets that one's default, checks, indexes, foreign keys, grants and the like. Where one column replaces one other, it need not be said.
+   */
+  readonly inherits?: string;
 }
 /**
  * Gives a column another name; type, NOT NULL and values stay. Short for a replaceColumns with one column on each side that copies its value.
@@ -404,6 +410,31 @@ export interface IndexKey {
   readonly nulls?: 'First' | 'Last';
 }
 /**
+ * Scripts for what has no kind of its own. Each statement is a transaction of its own and runs once; one that would hold the application up is refused.
+ */
+export interface SqlChange {
+  /**
+   * Table to change, as schema.table or as table alone, which means schema public. Names are written as they are in the catalog, without quotes.
+   */
+  readonly table: string;
+  /**
+   * Statements that run in AddColumn. Code that knows nothing of them must go on working, for it runs on beside.
+   */
+  readonly expand?: string;
+  /**
+   * Statements that run in Drop, once no pod is below new-only and the quarantine is over. What they take away does not come back.
+   */
+  readonly contract?: string;
+  /**
+   * Statements that take expand back when the change is walked back, from whatever statement it had come to, so with IF EXISTS. Without it a change whose expand has begun can't be walked back.
+   */
+  readonly undo?: string;
+  /**
+   * True runs statements that would rewrite a table, read it under a lock or take away what running code uses. What breaks the run itself, such as BEGIN, is refused all the same.
+   */
+  readonly allowUnsafe: boolean;
+}
+/**
  * How old and new columns are kept in step while both are in use.
  */
 export interface DualWriteSettings {
@@ -433,18 +464,44 @@ export interface BackfillSettings {
    */
   readonly maxRowsPerSecond: number;
   /**
-   * What to do about a row that the forward expression can't convert. Hold: convert its neighbours, report its key in status, and hold before SwitchReads until the row is mended.
+   * What to do about a row that the forward expression can't convert; its neighbours are converted in any case. Hold: report its key in status, and hold before SwitchReads until the row is mended. Skip: keep its key in segue.dead_letter and go on without it; Drop refuses while there are any, see drop.deadLetters.
    */
-  readonly onBadRow: 'Hold';
+  readonly onBadRow: 'Hold' | 'Skip';
+  readonly window?: BackfillWindow;
+}
+/**
+ * When rows may be filled and compared; outside it backfill and verification stand still. Without it, always.
+ */
+export interface BackfillWindow {
+  /**
+   * Wall-clock time at which it opens, such as 22:00.
+   */
+  readonly from: string;
+  /**
+   * Wall-clock time at which it closes, on the next day if that is not after from.
+   */
+  readonly to: string;
+  /**
+   * Zone of the two, as the IANA database names it, such as Europe/Berlin; summer time is heeded.
+   */
+  readonly timeZone: string;
+  /**
+   * Days on which it opens; one over midnight belongs to the evening.
+   */
+  readonly days: readonly ('Mon' | 'Tue' | 'Wed' | 'Thu' | 'Fri' | 'Sat' | 'Sun')[];
 }
 /**
  * How the copy is proved before reads switch.
  */
 export interface VerifySettings {
   /**
-   * Full: every row is compared with the forward expression.
+   * Full: every row is compared with the forward expression. Sample: the rows of samplePercent of the table's pages are. None: no row is. With Sample and None the condition Verified never becomes True, and where columns are dropped Drop waits for an approval, whether spec.approvals lists it or not.
    */
-  readonly mode: 'Full';
+  readonly mode: 'Full' | 'Sample' | 'None';
+  /**
+   * With mode Sample, percent of the table's pages whose rows are compared, in stretches at even distances.
+   */
+  readonly samplePercent: number;
 }
 /**
  * The time between the last code that uses the old columns and their drop, in which nobody may use them.
@@ -455,13 +512,38 @@ export interface QuarantineSettings {
    */
   readonly duration: string;
   /**
-   * Observe: the old columns stay as they are and stay in step; their use is watched for.
+   * Observe: the old columns stay as they are and stay in step; their use is watched for. Hide: after the duration they stand under other names for the time of hideFor, still in step, so that a statement which needs them fails as it would after Drop; it is noticed and they are shown again within seconds. Waits where a failure would go unnoticed.
    */
-  readonly mode: 'Observe';
+  readonly mode: 'Observe' | 'Hide';
   /**
-   * Restart: a use of an old column starts the duration anew.
+   * How long the old columns are hidden in mode Hide. 1s to 720h.
    */
-  readonly onUse: 'Restart';
+  readonly hideFor: string;
+  /**
+   * Restart: a use of an old column starts the duration anew. Hold: it stops the change for a person, until the retry annotation is set to a new value.
+   */
+  readonly onUse: 'Restart' | 'Hold';
+  /**
+   * Use: a statement that takes every column of the table (SELECT *, RETURNING *, INSERT without a column list) counts as a use of the old ones. Ignore: it does not; for code that does not mind that columns go.
+   */
+  readonly wildcards: 'Use' | 'Ignore';
+  /**
+   * queryids of pg_stat_statements that do not count as a use, as status.quarantine.uses has them: for a statement that you have looked at and that can do without the old columns.
+   */
+  readonly ignoreStatements: readonly string[];
+}
+/**
+ * How the old side goes away.
+ */
+export interface DropSettings {
+  /**
+   * What to do where rows were skipped (backfill.onBadRow) and have no new values. Refuse: drop nothing while there are any. Discard: drop the old columns, with the only values that these rows have.
+   */
+  readonly deadLetters: 'Refuse' | 'Discard';
+  /**
+   * Keep the key and the old columns of every row in table segue.archive_<number>, copied before the columns go; readable by its owner only, and yours to drop. Needs a primary key.
+   */
+  readonly archive: boolean;
 }
 /**
  * How long DDL may wait for a lock, with everybody else queued behind it.
@@ -478,18 +560,30 @@ export interface LockSettings {
 }
 export interface Workload {
   /**
-   * Name of the Deployment.
+   * What it is, if not a Deployment; in mode Observe alone. Rollout is that of Argo Rollouts. A CronJob's code is that of its template and of the Jobs that it has started.
+   */
+  readonly kind?: 'Deployment' | 'StatefulSet' | 'DaemonSet' | 'ReplicaSet' | 'Rollout' | 'CronJob';
+  /**
+   * Name of the Deployment, or of the object of that kind.
    */
   readonly deployment: string;
   /**
-   * Service through which the Deployment's pods are reached. Needed by blueGreen; with it, pods of other owners behind the same Service are watched too.
+   * Service through which its pods are reached. Needed by blueGreen; with it, pods of other owners behind the same Service are watched too.
    */
   readonly service?: string;
   /**
-   * Manage: Segue rolls out the releases below. Observe: Git or another controller does, with the label change.segue.dev/<name of this resource> in the pod template; Segue waits for it and writes nothing to the Deployment.
+   * Further Services of the same pods, such as one for gRPC or a headless one for metrics. blueGreen holds and switches them together with service, one after the other. A Service of these pods that is not listed sends requests to both sides while both stand.
+   */
+  readonly services?: readonly string[];
+  /**
+   * Manage: Segue rolls out the releases below. Observe: Git or another controller does, with the label change.segue.dev/<name of this resource> in the pod template; Segue waits for it and writes nothing to the workload.
    */
   readonly mode: 'Manage' | 'Observe';
   readonly strategy?: Strategy;
+  /**
+   * What is measured while new code is rolled out, before it gets more of the traffic. Success goes on; failure brings the old code back; what can't be judged waits for a person.
+   */
+  readonly analysis?: readonly Analysis[];
   /**
    * The code to run from a phase on. In mode Observe, the code that is expected to come.
    */
@@ -500,6 +594,7 @@ export interface Workload {
  */
 export interface Strategy {
   readonly blueGreen?: BlueGreen;
+  readonly canary?: Canary;
   readonly rollingUpdate?: RollingUpdate;
 }
 /**
@@ -510,6 +605,133 @@ export interface BlueGreen {
    * How long the new pods must have been available before the Service is switched to them. 0s to 1h.
    */
   readonly settle: string;
+  /**
+   * How long the old pods are kept as they are after the switch, so that going back is one write. They count as old code all the while. As long as settle if not set. 0s to 24h.
+   */
+  readonly scaleDownDelay?: string;
+  /**
+   * Service that leads to the new pods alone from when they are all available until they are removed, for tests and checks before the switch. Its selector is put back as it was.
+   */
+  readonly preview?: string;
+}
+/**
+ * New pods are started beside the old ones, behind the same Service, more with each step; after the last one the Deployment itself is rolled. A Service gives every ready pod the same share, so the weights come out as nearly as whole pods allow. With httpRoute there are as many new pods as old ones, and the weights are exact.
+ */
+export interface Canary {
+  /**
+   * HTTPRoute (gateway.networking.k8s.io/v1) in the same namespace that sends requests to the Service. Each of its rules that does is divided between old and new pods by exact weights while the canary lasts, and is put back as it was.
+   */
+  readonly httpRoute?: string;
+  /**
+   * Requests that carry all of these headers, with exactly these values, reach the new code at every step, whatever its weight: for testers, before anybody else. Needs httpRoute. Name to value.
+   */
+  readonly headers?: Readonly<Record<string, string>>;
+  /**
+   * How much of the traffic the new code gets, and for how long, step by step.
+   */
+  readonly steps: readonly CanaryStep[];
+}
+export interface CanaryStep {
+  /**
+   * Percent of the traffic, 1 to 50: for 50 there are as many new pods as old ones, for more there would have to be many times as many. With httpRoute 1 to 100, and 0 for a step that headers alone reach.
+   */
+  readonly weight: number;
+  /**
+   * How long the new pods must have served without a crash before the next step. 0s to 24h.
+   */
+  readonly pause: string;
+}
+export interface Analysis {
+  /**
+   * Name in messages and status; by default the kind and its place in the list, such as prometheus-1.
+   */
+  readonly name?: string;
+  readonly prometheus?: PrometheusMetric;
+  readonly http?: HttpMetric;
+  readonly sql?: SqlMetric;
+  /**
+   * CEL over result, such as result < 0.01. Without failureCondition, false is a failure.
+   */
+  readonly successCondition?: string;
+  /**
+   * CEL over result, such as result > 0.05. Without successCondition, false is a success; with both, neither is inconclusive.
+   */
+  readonly failureCondition?: string;
+  /**
+   * Of blueGreen: BeforeSwitch measures the new pods before the Service is switched to them, AfterSwitch while they serve, Always both. By default Always for http, else AfterSwitch, since code without traffic has no metrics.
+   */
+  readonly when?: 'BeforeSwitch' | 'AfterSwitch' | 'Always';
+  /**
+   * From one measurement to the next, and from the step's beginning to the first. 1s to 1h.
+   */
+  readonly interval: string;
+  /**
+   * Of one measurement. 100ms to 10s.
+   */
+  readonly timeout: string;
+  /**
+   * How many measurements a step takes. By default as many as fit into its pause or settle time, at least one.
+   */
+  readonly count?: number;
+  /**
+   * How many failures are put up with in a step.
+   */
+  readonly failureLimit: number;
+  /**
+   * How many inconclusive measurements are put up with in a step.
+   */
+  readonly inconclusiveLimit: number;
+  /**
+   * How many measurements in a row may come to nothing, because the address does not answer or gives no number.
+   */
+  readonly consecutiveErrorLimit: number;
+}
+/**
+ * An instant query. result is the value of a scalar or of the only series, a list of values where there are several series, and an empty list where there is none.
+ */
+export interface PrometheusMetric {
+  /**
+   * Such as http://prometheus.monitoring:9090.
+   */
+  readonly address: string;
+  /**
+   * In PromQL, such as sum(rate(http_errors_total{code="new"}[1m])).
+   */
+  readonly query: string;
+}
+/**
+ * A request. With jsonPath, result is that value of the answer, which must have a status of 2xx or expectedStatus; without, result is the status. Redirects are not followed.
+ */
+export interface HttpMetric {
+  /**
+   * Such as http://shop-preview/healthz.
+   */
+  readonly url: string;
+  /**
+   * A POST has no body.
+   */
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  /**
+   * Sent as they stand here, for everybody to read who may read this resource.
+   */
+  readonly headers?: Readonly<Record<string, string>>;
+  /**
+   * Such as $.data.errors or $.checks[0]['p99'].
+   */
+  readonly jsonPath?: string;
+  /**
+   * 2xx if not set.
+   */
+  readonly expectedStatus?: number;
+}
+/**
+ * A query in the change's own database, in a read-only transaction. result is the only column of its only row.
+ */
+export interface SqlMetric {
+  /**
+   * Such as SELECT count(*) FROM orders WHERE total IS NULL. Names without a schema are looked up beside the table and in public.
+   */
+  readonly query: string;
 }
 export interface Release {
   /**
@@ -520,6 +742,7 @@ export interface Release {
    * What this code does with the columns. writes-both: reads old, writes both. reads-new: reads new, writes both. new-only: knows the new columns alone. Defaults to writes-both for DualWrite, reads-new for SwitchReads, new-only for Quarantine. In dualWrite.mode Trigger the database does the second write, so code that knows the new columns alone may come with SwitchReads.
    */
   readonly code?: 'writes-both' | 'reads-new' | 'new-only';
+  readonly toggle?: Toggle;
   /**
    * Container that image and env are for; the first one if not set.
    */
@@ -530,6 +753,45 @@ export interface Release {
   readonly image?: string;
   /**
    * Environment variables to set, laid over those of the Deployment's template.
+   */
+  readonly env?: Readonly<Record<string, string>>;
+  /**
+   * The same for further containers of the pod, init containers included, where more than one changes with this code.
+   */
+  readonly containers?: readonly ContainerRelease[];
+}
+/**
+ * Keys of a ConfigMap that the running code watches, set instead of a roll-out: no new pods. The former values are put back on the way back; other keys are never touched.
+ */
+export interface Toggle {
+  /**
+   * Name of the ConfigMap, which must exist and not be immutable. All toggles of a workload use the same one, and no other workload of the resource does.
+   */
+  readonly configMap: string;
+  /**
+   * Keys to set, such as READ_FROM, and their values.
+   */
+  readonly data: Readonly<Record<string, string>>;
+  /**
+   * How a pod that ran before is known to have taken the values on. Annotation: it carries change.segue.dev/<name of this resource> with the code that it runs now, written by itself or by a sidecar. Delay: the time in after is over. Pods that are made later read the new values when they start.
+   */
+  readonly acknowledge: 'Annotation' | 'Delay';
+  /**
+   * With acknowledge: Delay, how long after the write, or after it became ready, a pod has surely taken the values on: the kubelet brings a mounted ConfigMap up to date within about 90 s, and then the code has to notice. 1s to 24h; 2m if not set. A time that is too short lets Segue drop columns that are still read.
+   */
+  readonly after?: string;
+}
+export interface ContainerRelease {
+  /**
+   * Name of the container.
+   */
+  readonly name: string;
+  /**
+   * Image to run.
+   */
+  readonly image?: string;
+  /**
+   * Environment variables to set.
    */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -589,6 +851,14 @@ export interface SchemaChangeStatus {
    */
   readonly handledRetry?: string;
   /**
+   * Value of the segue.dev/repair annotation that was last acted upon.
+   */
+  readonly handledRepair?: string;
+  /**
+   * Why the last repair that was asked for was not done; absent if it was.
+   */
+  readonly repairRefused?: string;
+  /**
    * Phases entered so far, in their order; on the way back each appears once more.
    */
   readonly history?: readonly HistoryStatus[];
@@ -628,7 +898,7 @@ export interface BlockedBy {
  */
 export interface BackfillStatus {
   /**
-   * Rows looked at so far.
+   * Rows filled so far; those that agreed already are left alone.
    */
   readonly rowsDone: number;
   /**
@@ -640,11 +910,11 @@ export interface BackfillStatus {
    */
   readonly percent: number;
   /**
-   * Speed over the last stretch.
+   * Speed over the last minute, pauses included.
    */
   readonly rowsPerSecond: number;
   /**
-   * When it should be done at the present speed.
+   * When it should be done at the speed of the last minute; absent while nobody knows.
    */
   readonly estimatedCompletion?: string;
   /**
@@ -665,9 +935,20 @@ export interface BackfillStatus {
   readonly sampleBadKeys?: readonly string[];
 }
 /**
- * Result of the last comparison of the two sides.
+ * Comparison of the two sides, the last that ended or the one under way.
  */
 export interface VerificationStatus {
+  /**
+   * Percent of the table's pages whose rows were compared: 100 with verify.mode Full, 0 with None. Absent until the comparison ends.
+   */
+  readonly share?: number;
+  /**
+   * How far it has come, 0 to 100.
+   */
+  readonly percent?: number;
+  /**
+   * About; of rows that are updated meanwhile some may be met twice.
+   */
   readonly rowsCompared: number;
   /**
    * Rows whose new columns differ from what the forward expression gives.
@@ -677,6 +958,10 @@ export interface VerificationStatus {
    * Primary keys of some of them.
    */
   readonly sampleKeys?: readonly string[];
+  /**
+   * Rows whose new columns repairs have computed anew, all together.
+   */
+  readonly repaired?: number;
 }
 /**
  * The quarantine clock, once it runs.
@@ -691,6 +976,22 @@ export interface QuarantineStatus {
    */
   readonly endsAt: string;
   readonly lastUse?: LastUse;
+  /**
+   * The latest use of each user, newest first, ten at most.
+   */
+  readonly uses?: readonly SeenUse[];
+  /**
+   * Since when the old columns are hidden; absent while they are not.
+   */
+  readonly hiddenAt?: string;
+  /**
+   * What is watched. Pods: their labels. Writes: triggers. Statements: what pg_stat_statements counts, reads included. Activity: the last statement of each session, at every look. ServerLog: errors of statements that name a hidden column.
+   */
+  readonly evidence?: readonly ('Pods' | 'Writes' | 'Statements' | 'Activity' | 'ServerLog')[];
+  /**
+   * What can't be seen, and what would let it be, one sentence each.
+   */
+  readonly blindSpots?: readonly string[];
 }
 /**
  * Last use of an old column that was seen.
@@ -698,17 +999,46 @@ export interface QuarantineStatus {
 export interface LastUse {
   readonly at: string;
   /**
-   * Application name and role of the session, or name of the pod.
+   * Role and application name of the session, or a pod; for Lost, what was lost.
    */
   readonly by: string;
-  readonly kind: 'Read' | 'Write' | 'Pod';
+  /**
+   * Lost: evidence went away before it was looked at, so that nobody can tell; it counts as a use.
+   */
+  readonly kind: 'Read' | 'Write' | 'Pod' | 'Lost';
+  /**
+   * queryid and normalised text of the statement, where that is the evidence.
+   */
+  readonly statement?: string;
+}
+export interface SeenUse {
+  readonly at: string;
+  /**
+   * Role and application name of the session, or a pod; for Lost, what was lost.
+   */
+  readonly by: string;
+  /**
+   * Lost: evidence went away before it was looked at, so that nobody can tell; it counts as a use.
+   */
+  readonly kind: 'Read' | 'Write' | 'Pod' | 'Lost';
+  /**
+   * queryid and normalised text of the statement, where that is the evidence.
+   */
+  readonly statement?: string;
 }
 export interface RolloutStatus {
+  /**
+   * What it is, if not a Deployment.
+   */
+  readonly kind?: 'Deployment' | 'StatefulSet' | 'DaemonSet' | 'ReplicaSet' | 'Rollout' | 'CronJob';
+  /**
+   * Its name.
+   */
   readonly deployment: string;
   /**
-   * None where the workload is only observed.
+   * None where the workload is only observed, Toggle where no release takes new pods.
    */
-  readonly strategy: 'BlueGreen' | 'RollingUpdate' | 'None';
+  readonly strategy: 'BlueGreen' | 'Canary' | 'RollingUpdate' | 'Toggle' | 'None';
   /**
    * What the rollout does or waits for.
    */
@@ -721,6 +1051,27 @@ export interface RolloutStatus {
    * Pods by the code that they run, Terminating ones included.
    */
   readonly podsByCode?: Readonly<Record<string, number>>;
+  /**
+   * In mode Observe, the templates that pods may be started from at any moment and the code that each is labelled with, such as "StatefulSet worker: new-only".
+   */
+  readonly templates?: readonly string[];
+  /**
+   * What was measured in the roll-out's last step.
+   */
+  readonly analysis?: readonly AnalysisStatus[];
+}
+export interface AnalysisStatus {
+  readonly name: string;
+  readonly phase: 'Running' | 'Successful' | 'Failed' | 'Inconclusive' | 'Error';
+  /**
+   * A number, or of what kind the result was.
+   */
+  readonly lastValue?: string;
+  readonly measurements: number;
+  readonly failures: number;
+  readonly inconclusive: number;
+  readonly errors: number;
+  readonly message?: string;
 }
 export interface ApprovalStatus {
   readonly phase: 'AddColumn' | 'DualWrite' | 'Backfill' | 'SwitchReads' | 'Quarantine' | 'Drop';
@@ -735,7 +1086,7 @@ export interface HistoryStatus {
   readonly startedAt: string;
   readonly completedAt?: string;
   /**
-   * Why the phase had nothing to do.
+   * Why the phase had nothing to do, or what it left out and why.
    */
   readonly skipped?: string;
 }

@@ -6,16 +6,26 @@
  */
 import type { TableFacts, Violation } from '../api/facts.ts';
 import type { AddColumn } from '../api/schema-change.ts';
-import { ident, nothing, sql, userSql, type Sql } from '../sql/sql.ts';
+import { baseType, columnsIn, expressionSql, isConstant, typeSql } from '../sql/expression.ts';
+import { ident, nothing, sql, type Sql } from '../sql/sql.ts';
 import { alter, dropNotNull, hasConstraint, shortly } from './alter-table.ts';
 import type { Change, RowPlan, Step, TableName } from './change.ts';
 import { bare, forwardOf, tableIdent, valueOf, type ColumnSync } from './column-sync.ts';
 import { installFill } from './fill-triggers.ts';
 import { check, foreignKey, notNull, unique, type GradualConstraint } from './gradual-constraint.ts';
+import { needsPartitionKey } from './partitioned-index.ts';
 import { conversionCheck } from './sync-preflight.ts';
-import { dropTriggers, isConstant, triggersGone } from './sync-triggers.ts';
-import { constraintName, namesIn, tableNameOf } from './table-name.ts';
-import { likeness, noForeignKey, noIndex, unsupportedTable } from './table-preflight.ts';
+import { dropTriggers, triggersGone } from './sync-triggers.ts';
+import { constraintName, tableNameOf } from './table-name.ts';
+import { textFaults } from './text-faults.ts';
+import {
+  addWithoutRewrite,
+  likeness,
+  noForeignKey,
+  quoted,
+  triggersTooLate,
+  unsupportedTable,
+} from './table-preflight.ts';
 
 /** Where the rows that are there, and those of code that does not know the column, get their value from. */
 type Filling =
@@ -28,9 +38,7 @@ type Filling =
 
 const fillingOf = ({ default: value, backfill }: AddColumn): Filling => {
   if (backfill !== undefined) return { kind: 'expression', expression: backfill };
-  return value === undefined || isConstant(value.trim())
-    ? { kind: 'none' }
-    : { kind: 'default', expression: value };
+  return value === undefined || isConstant(value) ? { kind: 'none' } : { kind: 'default', expression: value };
 };
 
 const syncOf = (spec: AddColumn, facts: TableFacts): ColumnSync => {
@@ -38,7 +46,7 @@ const syncOf = (spec: AddColumn, facts: TableFacts): ColumnSync => {
   const expression = filling.kind === 'none' ? 'NULL' : filling.expression;
   const from =
     filling.kind === 'expression'
-      ? namesIn(expression).filter((name) => name !== spec.name && name in facts.columns)
+      ? columnsIn(expression).filter((name) => name !== spec.name && name in facts.columns)
       : [];
   return {
     kind: 'addColumn',
@@ -73,16 +81,16 @@ const constraintsOf = (id: number, spec: AddColumn, facts: TableFacts): readonly
 const expand = (table: TableName, spec: AddColumn, filling: Filling): readonly Step[] => {
   const column = ident(spec.name);
   const constant = filling.kind === 'none' && spec.default !== undefined;
-  const given = constant ? sql` DEFAULT (${userSql(spec.default ?? '')})` : nothing;
+  const given = constant ? sql` DEFAULT (${expressionSql(spec.default ?? '')})` : nothing;
   return [
     {
       ...shortly,
       id: 'add-columns',
       purpose: `add column ${spec.name}`,
       statements: [
-        alter(table, [sql`ADD COLUMN IF NOT EXISTS ${column} ${userSql(spec.type)}${given}`]),
+        alter(table, [sql`ADD COLUMN IF NOT EXISTS ${column} ${typeSql(spec.type)}${given}`]),
         ...(filling.kind === 'default'
-          ? [alter(table, [sql`ALTER COLUMN ${column} SET DEFAULT (${userSql(filling.expression)})`])]
+          ? [alter(table, [sql`ALTER COLUMN ${column} SET DEFAULT (${expressionSql(filling.expression)})`])]
           : []),
       ],
       done: (now) => spec.name in now.columns,
@@ -115,7 +123,7 @@ const refusals = (spec: AddColumn, facts: TableFacts): readonly Violation[] => {
       reason: 'TargetColumnExists',
       message: `Table ${where} already has a column "${spec.name}", and Segue did not make it. Choose another name in spec.change, or drop or rename that column.`,
     });
-  if (/^\s*(small|big)?serial[248]?\b/i.test(spec.type))
+  if (/^(?:small|big)?serial[248]?$/.test(baseType(spec.type) ?? ''))
     found.push({
       reason: 'UnsupportedColumn',
       message: `Type ${spec.type} would rewrite ${where}. Create a sequence, write the integer type in type and nextval('…') in default; the rows that are there get their numbers in Backfill.`,
@@ -132,7 +140,16 @@ const refusals = (spec: AddColumn, facts: TableFacts): readonly Violation[] => {
         reason: 'TargetExists',
         message: `${where} already has a constraint or index "${name}", which the new column needs for itself. Rename or drop what is there.`,
       });
-  if (spec.unique) found.push(...noIndex(facts));
+  if (fillingOf(spec).kind === 'expression') {
+    found.push(...triggersTooLate(facts));
+    const computed = syncOf(spec, facts).from.filter((name) => facts.columns[name]?.generated);
+    if (computed.length > 0)
+      found.push({
+        reason: 'UnsupportedColumn',
+        message: `addColumn.backfill reads ${quoted(computed)} of ${where}, which PostgreSQL computes only after every trigger. Write the columns that it is generated from.`,
+      });
+  }
+  if (spec.unique) found.push(...needsPartitionKey(facts, [spec.name]));
   if (spec.references) found.push(...noForeignKey(facts));
   return found;
 };
@@ -143,17 +160,17 @@ const parseChecks = (spec: AddColumn, facts: TableFacts) => {
   const { references } = spec;
   const checks: { field: string; query: Sql }[] = [
     { field: 'addColumn', query: likeness(facts, 'segue_column') },
-    { field: 'addColumn.type', query: sql`ALTER TABLE ${like} ADD COLUMN ${column} ${userSql(spec.type)}` },
+    { field: 'addColumn.type', query: addWithoutRewrite('segue_column', spec.name, typeSql(spec.type)) },
   ];
   if (spec.default !== undefined)
     checks.push({
       field: 'addColumn.default',
-      query: sql`ALTER TABLE ${like} ALTER COLUMN ${column} SET DEFAULT (${userSql(spec.default)})`,
+      query: sql`ALTER TABLE ${like} ALTER COLUMN ${column} SET DEFAULT (${expressionSql(spec.default)})`,
     });
   if (spec.check !== undefined)
     checks.push({
       field: 'addColumn.check',
-      query: sql`ALTER TABLE ${like} ADD CHECK (${userSql(spec.check)})`,
+      query: sql`ALTER TABLE ${like} ADD CHECK (${expressionSql(spec.check)})`,
     });
   if (spec.unique)
     checks.push({ field: 'addColumn.unique', query: sql`CREATE UNIQUE INDEX ON ${like} (${column})` });
@@ -203,7 +220,13 @@ export const addColumn = (table: TableName, spec: AddColumn): Change => {
     oldColumns: [],
     newColumns: [spec.name],
     uses:
-      filling.kind === 'expression' ? namesIn(filling.expression).filter((name) => name !== spec.name) : [],
+      filling.kind === 'expression' ? columnsIn(filling.expression).filter((name) => name !== spec.name) : [],
+    invalid: textFaults([
+      { field: 'addColumn.type', kind: 'type', text: spec.type },
+      { field: 'addColumn.default', kind: 'expression', text: spec.default },
+      { field: 'addColumn.backfill', kind: 'expression', text: spec.backfill },
+      { field: 'addColumn.check', kind: 'expression', text: spec.check },
+    ]),
     skips: skipsOf(spec, filling),
     achieved: `${table.schema}.${table.name} has its column ${spec.name}.`,
     preflight: (facts) => [...unsupportedTable(facts), ...refusals(spec, facts)],
@@ -220,6 +243,7 @@ export const addColumn = (table: TableName, spec: AddColumn): Change => {
     constrain: (id, facts) =>
       constraintsOf(id, spec, facts).flatMap(({ announce, prove }) => [...announce, ...prove]),
     relax: () => [],
+    renamedTriggers: () => [],
     contract: (id, facts) =>
       filling.kind !== 'expression'
         ? []
@@ -230,7 +254,11 @@ export const addColumn = (table: TableName, spec: AddColumn): Change => {
                 ...dropTriggers(id, syncOf(spec, facts)),
                 ...(spec.default === undefined
                   ? []
-                  : [alter(table, [sql`ALTER COLUMN ${column} SET DEFAULT (${userSql(spec.default)})`])]),
+                  : [
+                      alter(table, [
+                        sql`ALTER COLUMN ${column} SET DEFAULT (${expressionSql(spec.default)})`,
+                      ]),
+                    ]),
               ],
             },
           ],

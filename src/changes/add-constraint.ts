@@ -4,13 +4,16 @@
  */
 import type { TableFacts, Violation } from '../api/facts.ts';
 import type { AddConstraint } from '../api/schema-change.ts';
-import { ident, join, sql, userSql, type Sql } from '../sql/sql.ts';
+import { columnsIn, expressionSql } from '../sql/expression.ts';
+import { ident, join, sql, type Sql } from '../sql/sql.ts';
 import { hasConstraint } from './alter-table.ts';
 import type { Change, TableName } from './change.ts';
 import { bare, tableIdent } from './column-sync.ts';
 import { check, foreignKey, notNull, unique, type GradualConstraint } from './gradual-constraint.ts';
-import { namesIn, tableNameOf } from './table-name.ts';
-import { likeness, missingColumns, noForeignKey, noIndex, unsupportedTable } from './table-preflight.ts';
+import { needsPartitionKey } from './partitioned-index.ts';
+import { tableNameOf } from './table-name.ts';
+import { textFaults } from './text-faults.ts';
+import { likeness, missingColumns, noForeignKey, unsupportedTable } from './table-preflight.ts';
 
 interface Plan {
   /** For messages: "check constraint positive". */
@@ -51,11 +54,11 @@ const planOf = (spec: AddConstraint): Plan => {
       what: `check constraint ${name}`,
       name,
       columns: [],
-      uses: namesIn(expression),
+      uses: columnsIn(expression),
       of: (_id, facts) => check(facts, name, expression),
       checks: (facts) => [
         likeness(facts, 'segue_check'),
-        sql`ALTER TABLE pg_temp.segue_check ADD CHECK (${userSql(expression)})`,
+        sql`ALTER TABLE pg_temp.segue_check ADD CHECK (${expressionSql(expression)})`,
       ],
       refused: () => [],
     };
@@ -69,7 +72,7 @@ const planOf = (spec: AddConstraint): Plan => {
       uses: columns,
       of: (_id, facts) => unique(facts, name, columns),
       checks: () => [],
-      refused: noIndex,
+      refused: (facts) => needsPartitionKey(facts, columns),
     };
   }
   const { foreignKey: key } = spec;
@@ -120,6 +123,9 @@ export const addConstraint = (table: TableName, spec: AddConstraint): Change => 
     oldColumns: [],
     newColumns: [],
     uses: plan.uses,
+    invalid: textFaults([
+      { field: 'addConstraint.check.expression', kind: 'expression', text: spec.check?.expression },
+    ]),
     skips: {
       ...(spec.unique ? { AddColumn: 'a unique constraint is made of its index in Backfill' } : {}),
       DualWrite: nothingToDo,
@@ -140,6 +146,7 @@ export const addConstraint = (table: TableName, spec: AddConstraint): Change => 
     triggers: () => [],
     constrain: (id, facts) => plan.of(id, facts).prove,
     relax: () => [],
+    renamedTriggers: () => [],
     contract: () => [],
     undo: {
       relax: () => [],

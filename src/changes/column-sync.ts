@@ -7,7 +7,8 @@
  * triggers, backfill and verification, and the planner inlines it.
  */
 import type { ColumnFacts, TableFacts } from '../api/facts.ts';
-import { ident, int, join, lit, sql, userSql, type Sql } from '../sql/sql.ts';
+import { baseType, isColumn, sameType, typeSql } from '../sql/expression.ts';
+import { ident, int, join, lit, sql, type Sql } from '../sql/sql.ts';
 import type { TableName } from './change.ts';
 
 /** A column to be made. */
@@ -78,12 +79,50 @@ export const typeOf = (sync: ColumnSync, table: TableFacts, column: string): str
 
 // json and its like have no equality; a new column's comparability is seen once it exists, and is judged by
 // name before. Wrongly "comparable" would be an error at once, wrongly "not" costs a cast to text.
-const comparableOf = (facts: ColumnFacts | undefined, type: string): boolean =>
-  facts?.comparable ?? !/^(json|xml|point|box|polygon|line|lseg|path|circle)\b/i.test(type.trim());
+const incomparable: ReadonlySet<string | undefined> = new Set([
+  'json',
+  'xml',
+  'point',
+  'box',
+  'polygon',
+  'line',
+  'lseg',
+  'path',
+  'circle',
+]);
 
-const isColumn = (expression: string, column: string): boolean => {
-  const text = expression.trim();
-  return text === ident(column).text || (text === column && /^[a-z_][a-z0-9_]*$/.test(column));
+const comparableOf = (facts: ColumnFacts | undefined, type: string): boolean =>
+  facts?.comparable ?? !incomparable.has(baseType(type));
+
+/**
+ * The same two sets with old columns under other names, for triggers that have to name them so. The functions that
+ * hold the expressions stay as they are: they take values by their place.
+ */
+export const renamedSync = (
+  sync: ColumnSync,
+  table: TableFacts,
+  names: Readonly<Record<string, string>>,
+): { readonly sync: ColumnSync; readonly table: TableFacts } => {
+  const named = (column: string): string => names[column] ?? column;
+  const mapped = <T>(record: Readonly<Record<string, T>>): Readonly<Record<string, T>> =>
+    Object.fromEntries(Object.entries(record).map(([column, value]) => [named(column), value]));
+  const forward = Object.entries(sync.forward).map(([target, expression]) => {
+    // A mere column is copied by its name, without a function.
+    const source = sync.from.find((column) => isColumn(expression, column));
+    return [target, source === undefined ? expression : ident(named(source)).text] as const;
+  });
+  return {
+    sync: {
+      ...sync,
+      from: sync.from.map(named),
+      to: sync.to.map((column) =>
+        column.like === undefined ? column : { ...column, like: named(column.like) },
+      ),
+      forward: Object.fromEntries(forward),
+      backward: mapped(sync.backward),
+    },
+    table: { ...table, columns: mapped(table.columns), primaryKey: table.primaryKey.map(named) },
+  };
 };
 
 const conversionsOf = (
@@ -103,12 +142,12 @@ const conversionsOf = (
     return {
       side,
       target,
-      targetType: userSql(type),
+      targetType: typeSql(type),
       comparable: comparableOf(table.columns[target], type),
       expression,
-      sources: sources.map((name) => ({ name, type: userSql(typeOf(sync, table, name)) })),
+      sources: sources.map((name) => ({ name, type: typeSql(typeOf(sync, table, name)) })),
       functionName: conversionFunction(side, id, n),
-      plain: source !== undefined && typeOf(sync, table, source).trim() === type.trim(),
+      plain: source !== undefined && sameType(typeOf(sync, table, source), type),
     };
   });
 };
@@ -136,7 +175,27 @@ export const valueOf = (conversion: Conversion, reference: Reference): Sql => {
 
 /** `a IS DISTINCT FROM b`, through text where the type has no equality. */
 export const distinct = (a: Sql, b: Sql, comparable: boolean): Sql =>
-  comparable ? sql`${a} IS DISTINCT FROM ${b}` : sql`(${a})::text IS DISTINCT FROM (${b})::text`;
+  comparable
+    ? sql`${a} IS DISTINCT FROM ${b}`
+    : sql`(${a})::pg_catalog.text IS DISTINCT FROM (${b})::pg_catalog.text`;
+
+/**
+ * True where one of the columns is not, byte for byte, what it is in the other row (manual 9.25.6). For the bodies of
+ * our trigger functions, which run under the application's settings: unlike IS DISTINCT FROM it looks up no operator
+ * in search_path, and unlike a comparison as text it does not depend on extra_float_digits and its like.
+ */
+export const otherImage = (columns: readonly string[], a: Reference, b: Reference): Sql => {
+  const row = (of: Reference): Sql =>
+    sql`ROW(${join(columns.map((column) => of(column)))})::pg_catalog.record`;
+  return columns.length === 0 ? sql`false` : sql`${row(a)} OPERATOR(pg_catalog.*<>) ${row(b)}`;
+};
+
+// `IS NOT NULL` is false of a composite value with one empty field; to be distinct from NULL means to be a value.
+/** True where there is a value, if only a composite one with empty fields. */
+export const isSet = (value: Sql): Sql => sql`${value} IS DISTINCT FROM NULL`;
+
+/** True where there is no value. */
+export const isUnset = (value: Sql): Sql => sql`${value} IS NOT DISTINCT FROM NULL`;
 
 /**
  * True where the target differs from what the conversion gives. The cast applies the column's modifier as

@@ -4,7 +4,8 @@
  * Concurrently"). It is known by the catalog, dropped and built again.
  */
 import type { TableFacts } from '../api/facts.ts';
-import { ident, join, nothing, sql, userSql, type Sql } from '../sql/sql.ts';
+import { expressionSql } from '../sql/expression.ts';
+import { ident, join, nothing, sql, type Sql } from '../sql/sql.ts';
 import { offendersWhere } from './alter-table.ts';
 import type { Step } from './change.ts';
 
@@ -19,6 +20,8 @@ export interface IndexPlan {
   /** Order and NULLS, key by key; absent where the default will do. */
   readonly orders?: readonly Sql[];
   readonly include?: readonly string[] | undefined;
+  /** NULLS NOT DISTINCT, WITH, TABLESPACE as the statement has them. */
+  readonly clauses?: Sql;
   /** Condition of a partial index. */
   readonly where?: string | undefined;
 }
@@ -33,12 +36,19 @@ const hasIndex = (table: TableFacts, name: string, valid: boolean): boolean =>
   table.indexes.some((index) => index.name === name && index.valid === valid);
 
 /** What CREATE INDEX takes after the table's name. */
-export const indexBody = ({ method, keys, orders, include = [], where }: IndexPlan): Sql => {
+export const indexBody = ({
+  method,
+  keys,
+  orders,
+  include = [],
+  clauses = nothing,
+  where,
+}: IndexPlan): Sql => {
   const ordered = keys.map((key, n) => sql`${key}${orders?.[n] ?? nothing}`);
   const included =
     include.length === 0 ? nothing : sql` INCLUDE (${join(include.map((name) => ident(name)))})`;
-  const partial = where === undefined ? nothing : sql` WHERE (${userSql(where)})`;
-  return sql`USING ${ident(method)} (${join(ordered)})${included}${partial}`;
+  const partial = where === undefined ? nothing : sql` WHERE (${expressionSql(where)})`;
+  return sql`USING ${ident(method)} (${join(ordered)})${included}${clauses}${partial}`;
 };
 
 /** Takes away what an unfinished build left, and leaves a finished index alone. */
@@ -55,7 +65,7 @@ const duplicates = (table: TableFacts, { keys, where }: IndexPlan): Sql => {
   const condition = join(
     [
       ...keys.map((key) => sql`${key} IS NOT NULL`),
-      ...(where === undefined ? [] : [sql`(${userSql(where)})`]),
+      ...(where === undefined ? [] : [sql`(${expressionSql(where)})`]),
     ],
     sql` AND `,
   );

@@ -1,7 +1,8 @@
 /** `createIndex`: an index is built CONCURRENTLY in Backfill; no other phase has anything to do. */
 import type { TableFacts, Violation } from '../api/facts.ts';
 import type { CreateIndex, IndexKey } from '../api/schema-change.ts';
-import { ident, nothing, sql, userSql, type Sql } from '../sql/sql.ts';
+import { columnsIn, expressionSql, operatorClassSql } from '../sql/expression.ts';
+import { ident, nothing, sql, type Sql } from '../sql/sql.ts';
 import {
   clearIndexStep,
   createIndexSteps,
@@ -9,15 +10,21 @@ import {
   indexBody,
   type IndexPlan,
 } from './concurrent-index.ts';
-import type { Change, TableName } from './change.ts';
-import { namesIn } from './table-name.ts';
-import { likeness, missingColumns, noIndex, unsupportedTable } from './table-preflight.ts';
+import type { Change, Step, TableName } from './change.ts';
+import {
+  dropPartitionedIndexSteps,
+  isPartitionedIndexValid,
+  needsPartitionKey,
+  partitionedIndexSteps,
+} from './partitioned-index.ts';
+import { textFaults } from './text-faults.ts';
+import { likeness, missingColumns, unsupportedTable } from './table-preflight.ts';
 
 const keyOf = ({ column, expression }: IndexKey): Sql =>
-  column === undefined ? sql`(${userSql(expression ?? '')})` : ident(column);
+  column === undefined ? sql`(${expressionSql(expression ?? '')})` : ident(column);
 
 const orderOf = ({ operatorClass, order, nulls }: IndexKey): Sql =>
-  sql`${operatorClass === undefined ? nothing : sql` ${userSql(operatorClass)}`}${order === 'Descending' ? sql` DESC` : nothing}${nulls === undefined ? nothing : nulls === 'First' ? sql` NULLS FIRST` : sql` NULLS LAST`}`;
+  sql`${operatorClass === undefined ? nothing : sql` ${operatorClassSql(operatorClass)}`}${order === 'Descending' ? sql` DESC` : nothing}${nulls === undefined ? nothing : nulls === 'First' ? sql` NULLS FIRST` : sql` NULLS LAST`}`;
 
 const planOf = ({ name, unique, method, keys, include, where }: CreateIndex): IndexPlan => ({
   name,
@@ -43,7 +50,10 @@ const nothingToDo = 'an index is built in Backfill alone';
 
 /** The change that builds an index. */
 export const createIndex = (table: TableName, spec: CreateIndex): Change => {
-  const plan = planOf(spec);
+  const withdraw = (facts: TableFacts): readonly Step[] =>
+    facts.partitioned
+      ? dropPartitionedIndexSteps(facts, planOf(spec), 'index')
+      : [dropIndexStep(facts, spec.name)];
   const named = [...spec.keys.flatMap(({ column }) => column ?? []), ...(spec.include ?? [])];
   const expressions = [...spec.keys.flatMap(({ expression }) => expression ?? []), spec.where ?? ''];
   return {
@@ -51,7 +61,18 @@ export const createIndex = (table: TableName, spec: CreateIndex): Change => {
     table,
     oldColumns: [],
     newColumns: [],
-    uses: [...new Set([...named, ...expressions.flatMap(namesIn)])],
+    uses: [...new Set([...named, ...expressions.flatMap(columnsIn)])],
+    invalid: textFaults([
+      ...spec.keys.flatMap(({ expression, operatorClass }, n) => [
+        { field: `createIndex.keys[${n}].expression`, kind: 'expression' as const, text: expression },
+        {
+          field: `createIndex.keys[${n}].operatorClass`,
+          kind: 'operator class' as const,
+          text: operatorClass,
+        },
+      ]),
+      { field: 'createIndex.where', kind: 'expression', text: spec.where },
+    ]),
     skips: {
       AddColumn: nothingToDo,
       DualWrite: nothingToDo,
@@ -62,7 +83,12 @@ export const createIndex = (table: TableName, spec: CreateIndex): Change => {
     achieved: `Index ${spec.name} of ${table.schema}.${table.name} is there and valid.`,
     preflight: (facts) => [
       ...unsupportedTable(facts),
-      ...noIndex(facts),
+      ...(spec.unique
+        ? needsPartitionKey(
+            facts,
+            spec.keys.flatMap(({ column }) => column ?? []),
+          )
+        : []),
       ...missingColumns(facts, named),
       ...taken(spec.name, facts),
     ],
@@ -74,20 +100,27 @@ export const createIndex = (table: TableName, spec: CreateIndex): Change => {
       },
       {
         field: 'createIndex',
-        query: sql`CREATE ${spec.unique ? sql`UNIQUE ` : nothing}INDEX ON pg_temp.segue_index ${indexBody(plan)}`,
+        query: sql`CREATE ${spec.unique ? sql`UNIQUE ` : nothing}INDEX ON pg_temp.segue_index ${indexBody(planOf(spec))}`,
       },
     ],
     expand: () => [],
     triggers: () => [],
-    constrain: (_id, facts) => createIndexSteps(facts, plan),
+    constrain: (_id, facts) =>
+      facts.partitioned
+        ? partitionedIndexSteps(facts, planOf(spec), 'index')
+        : createIndexSteps(facts, planOf(spec)),
     relax: () => [],
+    renamedTriggers: () => [],
     contract: () => [],
     undo: {
       relax: () => [],
-      constrain: (_id, facts) => [dropIndexStep(facts, spec.name)],
+      constrain: (_id, facts) => withdraw(facts),
       triggers: () => [],
       expand: () => [],
-      abandon: (_id, facts) => [clearIndexStep(facts, spec.name)],
+      abandon: (_id, facts) => {
+        if (!facts.partitioned) return [clearIndexStep(facts, spec.name)];
+        return isPartitionedIndexValid(facts, planOf(spec)) ? [] : withdraw(facts);
+      },
     },
   };
 };

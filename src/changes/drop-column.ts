@@ -62,6 +62,7 @@ export const dropColumn = (table: TableName, { column }: DropColumn): Change => 
     oldColumns: [column],
     newColumns: [],
     uses: [],
+    invalid: [],
     skips: { AddColumn: nothingToDo, DualWrite: nothingToDo, SwitchReads: nothingToDo },
     achieved: `Column ${column} of ${table.schema}.${table.name} is gone.`,
     preflight: (facts) => [
@@ -79,6 +80,8 @@ export const dropColumn = (table: TableName, { column }: DropColumn): Change => 
         ? []
         : dropNotNull(facts, [column], [check(id)], 'old-nullable'),
     relax: () => [],
+    // They are bound to the column by its number, and their function names none.
+    renamedTriggers: () => [],
     contract: (id, facts) => [
       {
         ...shortly,

@@ -4,7 +4,8 @@
  */
 import type { TableFacts } from '../api/facts.ts';
 import type { ForeignKey } from '../api/schema-change.ts';
-import { ident, join, sql, userSql, type Sql } from '../sql/sql.ts';
+import { expressionSql } from '../sql/expression.ts';
+import { ident, join, sql, type Sql } from '../sql/sql.ts';
 import {
   alter,
   dropNotNull,
@@ -17,6 +18,7 @@ import {
 import type { Step, TableName } from './change.ts';
 import { tableIdent } from './column-sync.ts';
 import { createIndexSteps, dropIndexStep } from './concurrent-index.ts';
+import { dropPartitionedIndexSteps, partitionedIndexSteps } from './partitioned-index.ts';
 import { tableNameOf } from './table-name.ts';
 
 /** The steps of one constraint. */
@@ -91,7 +93,7 @@ export const notNull = (facts: TableFacts, column: string, check: string): Gradu
 
 /** A CHECK: NOT VALID first, then VALIDATE, which lets others write. */
 export const check = (facts: TableFacts, name: string, expression: string): GradualConstraint => {
-  const condition = userSql(expression);
+  const condition = expressionSql(expression);
   return {
     announce: [
       {
@@ -146,6 +148,7 @@ export const foreignKey = (
         purpose: `hold new rows to foreign key ${name}`,
         // Of both tables: writes to either wait for it, reads do not.
         lock: 'ShareRowExclusiveLock',
+        alongside: [target],
         statements: [
           alter(facts, [
             sql`ADD CONSTRAINT ${ident(name)} FOREIGN KEY (${listed(columns)}) REFERENCES ${tableIdent(target)} (${listed(references.columns)}) ON DELETE ${actions[onDelete]} NOT VALID`,
@@ -155,17 +158,24 @@ export const foreignKey = (
       },
     ],
     prove: [validate(facts, name, orphans(facts, columns, target, references.columns))],
-    withdraw: [dropConstraint(facts, name)],
+    // Of the referenced table too, whose triggers go with it.
+    withdraw: [{ ...dropConstraint(facts, name), alongside: [target] }],
   };
 };
 
 /** A unique constraint: its index is built CONCURRENTLY, then the constraint takes the index over. */
 export const unique = (facts: TableFacts, name: string, columns: readonly string[]): GradualConstraint => {
-  const keys = columns.map((column) => ident(column));
+  const plan = { name, unique: true, method: 'btree', keys: columns.map((column) => ident(column)) };
+  if (facts.partitioned)
+    return {
+      announce: [],
+      prove: partitionedIndexSteps(facts, plan, 'unique constraint'),
+      withdraw: dropPartitionedIndexSteps(facts, plan, 'unique constraint'),
+    };
   return {
     announce: [],
     prove: [
-      ...createIndexSteps(facts, { name, unique: true, method: 'btree', keys }),
+      ...createIndexSteps(facts, plan),
       {
         ...shortly,
         id: `${name}-add`,

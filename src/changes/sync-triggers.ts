@@ -1,11 +1,6 @@
-/**
- * The triggers that keep both sides of a ColumnSync in step, and the functions they call.
- *
- * Direction is seen from what a statement changed (IS DISTINCT FROM), never from a session setting: a setting
- * is lost behind a pooler (pgroll issue 829). The application's writes never fail because of a conversion: an
- * error is caught, the row noted as a conflict, and the side that can't be filled is left NULL (or as it was).
- */
+/** The triggers that keep both sides of a ColumnSync in step: which statements and rows they look at, and when they stand. */
 import type { TableFacts } from '../api/facts.ts';
+import { expressionSql } from '../sql/expression.ts';
 import { ident, join, lit, nothing, sql, userSql, type Sql } from '../sql/sql.ts';
 import type { Step, TriggerMode } from './change.ts';
 import {
@@ -13,18 +8,17 @@ import {
   argumentsOf,
   backwardOf,
   conversionFunction,
-  differs,
   distinct,
   forwardOf,
-  idLiteral,
-  keyOf,
+  isSet,
   ofNew,
   ofOld,
+  otherImage,
   tableIdent,
-  valueOf,
   type ColumnSync,
   type Conversion,
 } from './column-sync.ts';
+import { syncBody, unset } from './sync-function.ts';
 
 // '~' sorts after every letter and digit, and PostgreSQL fires triggers in the order of their names: ours
 // must see what the user's own BEFORE triggers made of the row (pgroll issue 352).
@@ -38,16 +32,31 @@ export const triggerNames = (id: number): { readonly insert: string; readonly up
 export const syncFunction = (id: number): string => `sync_${id}`;
 
 // Raise the number whenever the text below changes: a newer operator then replaces what an older one made.
-const textVersion = 1;
+const textVersion = 3;
 
 /** The comment on the trigger function: by it a step knows that its triggers stand. */
 export const triggerMark = (mode: TriggerMode): string => `segue: ${mode} v${textVersion}`;
 
-/** True for a trigger of the change. */
-export const ours = (id: number, name: string): boolean => Object.values(triggerNames(id)).includes(name);
+// Those of any change, and those that compare: none of them assigns a column that another one's work rests on.
+const ofSegue = (name: string): boolean => /^~segue_\d+_/.test(name);
 
-const changedBy = (columns: readonly { readonly name: string; readonly comparable: boolean }[]): Sql =>
-  anyOf(columns.map(({ name, comparable }) => distinct(ofOld(name), ofNew(name), comparable)));
+/**
+ * Names of the user's BEFORE triggers that fire after any of ours: what they make of a source column would not reach
+ * the other side. PostgreSQL goes by the bytes of the names.
+ */
+export const laterTriggers = (table: TableFacts): readonly string[] =>
+  table.triggers
+    .filter(({ beforeInsert, beforeUpdate }) => beforeInsert || beforeUpdate)
+    .map(({ name }) => name)
+    .filter((name) => !ofSegue(name) && Buffer.compare(Buffer.from(name), Buffer.from('~segue_')) > 0);
+
+/** The text of a trigger function with its mark: what others put in its place does not have it. */
+export const marked = (mode: TriggerMode, body: Sql): Sql => sql`
+-- ${userSql(triggerMark(mode))}
+${body}`;
+
+/** True for a trigger of the change. */
+const ours = (id: number, name: string): boolean => Object.values(triggerNames(id)).includes(name);
 
 const oldSide = (sync: ColumnSync, table: TableFacts) =>
   sync.from.map((name) => ({ name, comparable: table.columns[name]?.comparable ?? true }));
@@ -55,138 +64,104 @@ const oldSide = (sync: ColumnSync, table: TableFacts) =>
 const newSide = (forward: readonly Conversion[]) =>
   forward.map(({ target, comparable }) => ({ name: target, comparable }));
 
-const constantText = /^(?:'(?:[^']|'')*'|-?[0-9.]+|true|false)(?:::[\w\s."[\]()]+)?$/;
+/** What follows the name of the UPDATE trigger: which statements and rows call the function at all. */
+interface Scope {
+  readonly of: Sql;
+  readonly when: Sql;
+}
 
-/** True for a default that is the same for every row; `pg_get_expr` prints it as a literal with a cast. */
-export const isConstant = (expression: string): boolean => constantText.test(expression);
-
-/** True for an INSERT that gave old columns a value of its own: neither NULL nor the column's constant default. */
-const insertGivesOld = (sync: ColumnSync, table: TableFacts): Sql =>
+const changedBy = (columns: readonly { readonly name: string; readonly comparable: boolean }[]): Sql =>
   anyOf(
-    sync.from.map((name) => {
-      const facts = table.columns[name];
-      const given = sql`${ofNew(name)} IS NOT NULL`;
-      if (facts?.default === undefined || !isConstant(facts.default)) return given;
-      return sql`(${given} AND ${distinct(ofNew(name), userSql(facts.default), facts.comparable)})`;
-    }),
-  );
-
-const unset = (forward: readonly Conversion[]): Sql =>
-  anyOf(forward.map(({ target }) => sql`${ofNew(target)} IS NULL`));
-
-const assignments = (conversions: readonly Conversion[]): Sql =>
-  join(
-    conversions.map((conversion) => sql`${ofNew(conversion.target)} := ${valueOf(conversion, ofNew)};`),
-    sql`
-      `,
-  );
-
-/** Assigns one side from the other; a conversion that may fail is caught, noted, and answered by `otherwise`. */
-export const convert = (
-  id: number,
-  table: TableFacts,
-  conversions: readonly Conversion[],
-  otherwise: Sql,
-): Sql => {
-  if (conversions.every(({ plain }) => plain)) return assignments(conversions);
-  const side = conversions[0]?.side ?? 'forward';
-  return sql`
-    BEGIN
-      ${assignments(conversions)}
-    EXCEPTION WHEN OTHERS THEN
-      ${otherwise}
-      PERFORM segue.note_conflict(${idLiteral(id)}, ${lit(side)}, ${keyOf(table, ofNew)}, SQLSTATE);
-    END;`;
-};
-
-const functionBody = (id: number, sync: ColumnSync, table: TableFacts, mode: TriggerMode): Sql => {
-  const forward = forwardOf(id, sync, table);
-  const backward = backwardOf(id, sync, table);
-  // A stale new value would look converted; NULL is found by the verification.
-  const forwards = convert(
-    id,
-    table,
-    forward,
-    join(
-      forward.map(({ target }) => sql`${ofNew(target)} := NULL;`),
-      sql` `,
+    columns.map(({ name, comparable }) =>
+      comparable ? distinct(ofOld(name), ofNew(name), true) : otherImage([name], ofOld, ofNew),
     ),
   );
-  // The old side keeps what the statement gave or what stood there: NULL might not be allowed in it.
-  const backwards = convert(id, table, backward, nothing);
-  const fillUnset =
-    mode === 'wide'
-      ? sql`IF NOT old_side AND NOT new_side THEN old_side := ${unset(forward)}; END IF;`
-      : nothing;
-  const noteUse = mode === 'watch' ? sql`PERFORM segue.note_use(${idLiteral(id)});` : nothing;
-  return sql`
-DECLARE
-  old_side boolean;
-  new_side boolean;
-  agree boolean;
-BEGIN
-  IF TG_OP = 'INSERT' THEN
-    old_side := ${insertGivesOld(sync, table)};
-    new_side := ${anyOf(forward.map(({ target }) => sql`${ofNew(target)} IS NOT NULL`))};
-    ${mode === 'watch' ? nothing : sql`IF NOT old_side AND NOT new_side THEN old_side := true; END IF;`}
-  ELSE
-    old_side := ${changedBy(oldSide(sync, table))};
-    new_side := ${changedBy(newSide(forward))};
-    ${fillUnset}
-  END IF;
-  IF old_side AND new_side THEN
-    BEGIN
-      agree := NOT ${anyOf(forward.map((conversion) => differs(conversion, ofNew)))};
-    EXCEPTION WHEN OTHERS THEN
-      agree := false;
-    END;
-    IF agree THEN RETURN NEW; END IF;
-    PERFORM segue.note_conflict(${idLiteral(id)}, 'both', ${keyOf(table, ofNew)}, '');
-    ${mode === 'wide' ? sql`new_side := false;` : sql`old_side := false;`}
-  END IF;
-  IF old_side THEN
-    ${forwards}
-    ${noteUse}
-  ELSIF new_side THEN
-    ${backwards}
-  END IF;
-  RETURN NEW;
-END`;
-};
 
 /**
- * When the UPDATE trigger's function is called at all. Wide: for every row whose new side is unset, whatever
- * the statement touched, because an UPDATE of another column may carry an unconverted row to a page that the
- * backfill has passed. The backfill's own UPDATE (NULL to value, old side untouched) is left out by the last
- * term, so it pays nothing for the trigger.
+ * In the wide mode the function is called for every row whose new side is unset, whatever the statement touched,
+ * because an UPDATE of another column may carry an unconverted row to a page that the backfill has passed. The
+ * backfill's own UPDATE (NULL to value, old side untouched) is left out by the last term, so it pays nothing for it.
  */
-const updateCondition = (id: number, sync: ColumnSync, table: TableFacts, mode: TriggerMode): Sql => {
+const wideScope = (id: number, sync: ColumnSync, table: TableFacts): Scope => {
   const forward = forwardOf(id, sync, table);
-  const oldChanged = changedBy(oldSide(sync, table));
-  if (mode !== 'wide') return anyOf([oldChanged, changedBy(newSide(forward))]);
-  const drifted = forward.map(
-    ({ target, comparable }) =>
-      sql`(${ofOld(target)} IS NOT NULL AND ${distinct(ofOld(target), ofNew(target), comparable)})`,
+  const drifted = newSide(forward).map(
+    (column) => sql`(${isSet(ofOld(column.name))} AND ${changedBy([column])})`,
   );
-  return anyOf([unset(forward), oldChanged, ...drifted]);
+  const when = anyOf([unset(forward), changedBy(oldSide(sync, table)), ...drifted]);
+  return { of: nothing, when: sql` WHEN ${when}` };
 };
 
+/** True where a BEFORE trigger of the user's may assign columns that the statement does not name. */
+export const assignedByOthers = (table: TableFacts): boolean =>
+  table.triggers.some(({ name, beforeUpdate }) => beforeUpdate && !ofSegue(name));
+
 /**
- * The columns after UPDATE OF, or nothing. `UPDATE OF` looks at the statement's SET list alone, so a BEFORE
- * trigger of the user's that changes a source column would escape it; where there is one, WHEN alone decides.
+ * Outside the wide mode there is no WHEN: PostgreSQL reads and plans it anew for each statement, which costs several
+ * times what a call of the function costs that finds nothing to do. `UPDATE OF` costs nothing, but looks at the
+ * statement's SET list alone: a BEFORE trigger of the user's that changes a source column would escape it.
  */
-const updateOf = (id: number, sync: ColumnSync, table: TableFacts, mode: TriggerMode): Sql => {
-  const userTrigger = table.triggers.some((trigger) => trigger.beforeUpdate && !ours(id, trigger.name));
-  if (mode === 'wide' || userTrigger) return nothing;
-  return sql` OF ${join([...sync.from, ...sync.to.map(({ name }) => name)].map((name) => ident(name)))}`;
+const updateScope = (id: number, sync: ColumnSync, table: TableFacts, mode: TriggerMode): Scope => {
+  if (mode === 'wide') return wideScope(id, sync, table);
+  if (assignedByOthers(table)) return { of: nothing, when: nothing };
+  const columns = [...sync.from, ...sync.to.map(({ name }) => name)];
+  return { of: sql` OF ${join(columns.map((name) => ident(name)))}`, when: nothing };
 };
 
 /** Makes the function that holds a user's expression. */
 export const createConversion = (conversion: Conversion): readonly Sql[] => [
-  sql`CREATE OR REPLACE FUNCTION ${conversion.functionName}(${argumentsOf(conversion)}) RETURNS ${conversion.targetType} LANGUAGE sql PARALLEL SAFE RETURN (${userSql(conversion.expression)})`,
+  sql`CREATE OR REPLACE FUNCTION ${conversion.functionName}(${argumentsOf(conversion)}) RETURNS ${conversion.targetType} LANGUAGE sql PARALLEL SAFE RETURN (${expressionSql(conversion.expression)})`,
   // The application's role calls it through the trigger; default privileges may have taken that from PUBLIC.
   sql`GRANT EXECUTE ON FUNCTION ${conversion.functionName} TO PUBLIC`,
 ];
+
+const conversionMark = 'segue: conversion';
+
+/** Names of the functions that `makeConversions` has made for the change. */
+const conversionsOf = (id: number, table: TableFacts): readonly string[] =>
+  Object.keys(table.marks).filter(
+    (name) => name.startsWith(`forward_${id}_`) && table.marks[name] === conversionMark,
+  );
+
+/**
+ * Makes the functions that fill the new columns, without a trigger: for the backfill of a change whose both sides
+ * the application writes.
+ */
+export const makeConversions = (id: number, sync: ColumnSync, table: TableFacts): readonly Step[] => {
+  const forward = forwardOf(id, sync, table).filter(({ plain }) => !plain);
+  if (forward.length === 0) return [];
+  return [
+    {
+      id: 'conversions',
+      purpose: `make what computes ${forward.map(({ target }) => target).join(', ')}`,
+      lock: 'AccessShareLock',
+      transactional: true,
+      destructive: false,
+      statements: forward.flatMap((conversion) => [
+        ...createConversion(conversion),
+        sql`COMMENT ON FUNCTION ${conversion.functionName} IS ${lit(conversionMark)}`,
+      ]),
+      done: (now) => forward.length === conversionsOf(id, now).length,
+    },
+  ];
+};
+
+/** The statements that make or replace trigger function and triggers for a mode. */
+export const triggerStatements = (
+  id: number,
+  sync: ColumnSync,
+  table: TableFacts,
+  mode: TriggerMode,
+): readonly Sql[] => {
+  const names = triggerNames(id);
+  const execute = sql`EXECUTE FUNCTION ${ident('segue', syncFunction(id))}()`;
+  const scope = updateScope(id, sync, table, mode);
+  return [
+    sql`CREATE OR REPLACE FUNCTION ${ident('segue', syncFunction(id))}() RETURNS trigger LANGUAGE plpgsql AS ${lit(marked(mode, syncBody(id, sync, table, mode)).text)}`,
+    sql`COMMENT ON FUNCTION ${ident('segue', syncFunction(id))}() IS ${lit(triggerMark(mode))}`,
+    sql`CREATE OR REPLACE TRIGGER ${ident(names.insert)} BEFORE INSERT ON ${tableIdent(sync.table)} FOR EACH ROW ${execute}`,
+    sql`CREATE OR REPLACE TRIGGER ${ident(names.update)} BEFORE UPDATE${scope.of} ON ${tableIdent(sync.table)} FOR EACH ROW${scope.when} ${execute}`,
+  ];
+};
 
 /** Makes or replaces functions and triggers for a mode, in one transaction. */
 export const installTriggers = (
@@ -195,8 +170,6 @@ export const installTriggers = (
   table: TableFacts,
   mode: TriggerMode,
 ): readonly Step[] => {
-  const names = triggerNames(id);
-  const execute = sql`EXECUTE FUNCTION ${ident('segue', syncFunction(id))}()`;
   const conversions = [...forwardOf(id, sync, table), ...backwardOf(id, sync, table)];
   return [
     {
@@ -207,26 +180,38 @@ export const installTriggers = (
       destructive: false,
       statements: [
         ...conversions.filter(({ plain }) => !plain).flatMap(createConversion),
-        sql`CREATE OR REPLACE FUNCTION ${ident('segue', syncFunction(id))}() RETURNS trigger LANGUAGE plpgsql AS ${lit(functionBody(id, sync, table, mode).text)}`,
-        sql`COMMENT ON FUNCTION ${ident('segue', syncFunction(id))}() IS ${lit(triggerMark(mode))}`,
-        sql`CREATE OR REPLACE TRIGGER ${ident(names.insert)} BEFORE INSERT ON ${tableIdent(sync.table)} FOR EACH ROW ${execute}`,
-        sql`CREATE OR REPLACE TRIGGER ${ident(names.update)} BEFORE UPDATE${updateOf(id, sync, table, mode)} ON ${tableIdent(sync.table)} FOR EACH ROW WHEN ${updateCondition(id, sync, table, mode)} ${execute}`,
+        ...triggerStatements(id, sync, table, mode),
       ],
       done: (now) => triggersStand(id, now, mode),
     },
   ];
 };
 
-/** True if the triggers exist, are enabled and are of the mode. */
+/**
+ * True if the triggers exist, are enabled, are of the mode, and look at every row that a trigger of the user's may
+ * have changed: one that came later makes them look at more.
+ */
 export const triggersStand = (id: number, table: TableFacts, mode: TriggerMode): boolean =>
   table.marks[syncFunction(id)] === triggerMark(mode) &&
   Object.values(triggerNames(id)).every((name) =>
+    table.triggers.some(
+      (trigger) =>
+        trigger.name === name && trigger.enabled && !(trigger.ofColumns && assignedByOthers(table)),
+    ),
+  );
+
+/** True unless function and triggers are there and enabled, of whatever mode or version. */
+export const triggersAway = (id: number, table: TableFacts): boolean =>
+  table.marks[syncFunction(id)] === undefined ||
+  !Object.values(triggerNames(id)).every((name) =>
     table.triggers.some((trigger) => trigger.name === name && trigger.enabled),
   );
 
 /** True if neither trigger nor function of the change is left. */
 export const triggersGone = (id: number, table: TableFacts): boolean =>
-  table.marks[syncFunction(id)] === undefined && !table.triggers.some((trigger) => ours(id, trigger.name));
+  table.marks[syncFunction(id)] === undefined &&
+  conversionsOf(id, table).length === 0 &&
+  !table.triggers.some((trigger) => ours(id, trigger.name));
 
 /** The statements that take triggers and functions away; each tolerates that its object is gone. */
 export const dropTriggers = (id: number, sync: ColumnSync): readonly Sql[] => [

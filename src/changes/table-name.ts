@@ -7,22 +7,14 @@ export const tableNameOf = (text: string): TableName => {
   return second === undefined ? { schema: 'public', name: first } : { schema: first, name: second };
 };
 
-// Quoted identifiers, or words as they are folded: a superset of the columns that an expression may read.
-const identifier = /"((?:[^"]|"")+)"|[\p{L}_][\p{L}\p{N}_$]*/gu;
-
-/** Every name that an expression might mean; a word too many does no harm to whoever asks. */
-export const namesIn = (expression: string): readonly string[] => [
-  ...new Set(
-    [...expression.matchAll(identifier)].map(([word, quoted]) =>
-      quoted === undefined ? word.toLowerCase() : quoted.replaceAll('""', '"'),
-    ),
-  ),
-];
-
-/** `<table>_<column>_<suffix>`, as PostgreSQL names a constraint by itself, cut to the 63 bytes of a name. */
-export const constraintName = (table: string, column: string, suffix: string): string => {
+/** `<stem>_<suffix>`, its stem cut so that the whole fits into the 63 bytes of a name. */
+export const suffixed = (stem: string, suffix: string): string => {
   const size = (text: string): number => new TextEncoder().encode(text).length;
-  let stem = `${table}_${column}`;
-  while (size(`${stem}_${suffix}`) > 63) stem = Array.from(stem).slice(0, -1).join('');
-  return `${stem}_${suffix}`;
+  let cut = stem;
+  while (size(`${cut}_${suffix}`) > 63) cut = Array.from(cut).slice(0, -1).join('');
+  return `${cut}_${suffix}`;
 };
+
+/** `<table>_<column>_<suffix>`, as PostgreSQL names a constraint by itself. */
+export const constraintName = (table: string, column: string, suffix: string): string =>
+  suffixed(`${table}_${column}`, suffix);

@@ -6,13 +6,15 @@
  * only UPDATE is evidence.
  */
 import type { TableFacts } from '../api/facts.ts';
+import { isConstant } from '../sql/expression.ts';
 import { ident, lit, nothing, sql, userSql, type Sql } from '../sql/sql.ts';
 import { shortly } from './alter-table.ts';
 import type { Step } from './change.ts';
-import { distinct, idLiteral, ofNew, ofOld, tableIdent } from './column-sync.ts';
+import { distinct, ofNew, ofOld, tableIdent } from './column-sync.ts';
+import { noteUse } from './note-use.ts';
 import {
-  isConstant,
-  ours,
+  assignedByOthers,
+  marked,
   syncFunction,
   triggerMark,
   triggerNames,
@@ -35,7 +37,7 @@ export const installWatch = (id: number, table: TableFacts, column: string): rea
   const names = triggerNames(id);
   const execute = sql`EXECUTE FUNCTION ${ident('segue', syncFunction(id))}()`;
   // UPDATE OF looks at the statement alone: what a BEFORE trigger of the user's assigns shows in the row only.
-  const assigned = table.triggers.some(({ name, beforeUpdate }) => beforeUpdate && !ours(id, name));
+  const assigned = assignedByOthers(table);
   const of = assigned ? nothing : sql` OF ${ident(column)}`;
   const when = assigned ? sql` WHEN (${distinct(ofOld(column), ofNew(column), facts.comparable)})` : nothing;
   return [
@@ -46,7 +48,7 @@ export const installWatch = (id: number, table: TableFacts, column: string): rea
       lock: 'ShareRowExclusiveLock',
       statements: [
         sql`CREATE OR REPLACE FUNCTION ${ident('segue', syncFunction(id))}() RETURNS trigger LANGUAGE plpgsql AS ${lit(
-          sql`BEGIN PERFORM segue.note_use(${idLiteral(id)}); RETURN NEW; END`.text,
+          marked('watch', sql`BEGIN${noteUse(id, sql`true`)} RETURN NEW; END`).text,
         )}`,
         sql`COMMENT ON FUNCTION ${ident('segue', syncFunction(id))}() IS ${lit(triggerMark('watch'))}`,
         sql`CREATE OR REPLACE TRIGGER ${ident(names.insert)} BEFORE INSERT ON ${tableIdent(table)} FOR EACH ROW WHEN (${insertGives(table, column)}) ${execute}`,

@@ -1,97 +1,189 @@
 /**
- * Fills the new columns of rows that were there before the triggers, in physical order, heap by heap, batch by
- * batch. It keeps nothing in memory between calls: whoever calls next, in this process or another, goes on at
- * the committed cursor.
+ * Fills the new columns of rows that were there before the triggers, in physical order, by several workers. All
+ * that it knows from one stretch to the next is in the ledger: whoever calls next, in this process or another, goes
+ * on at the committed cursors.
  *
  * Rows that move while it runs are no concern of its own: the wide trigger fills a row on every UPDATE, so a
  * row that jumps to a page already passed arrives there converted.
  */
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { HeapFacts } from '../api/facts.ts';
 import type { Outcome } from '../api/outcome.ts';
-import { sql } from '../sql/sql.ts';
-import { runBatch, type BatchResult, type RowWork } from './batch.ts';
+import { notePace, readPace } from './backfill-pace.ts';
+import type { RowWork } from './batch.ts';
 import { findBlocker } from './blockers.ts';
-import { jitteredDelayMs } from './errors.ts';
-import { findCursor, resetCursor, type HeapCursor } from './heap-cursor.ts';
-import { applyMutation, held, outcomeOfHold, type LedgerRef } from './ledger.ts';
-import { cappedPages, nextPages, pauseMs } from './pace.ts';
-import { readBackfill } from './read-ledger.ts';
-import { judgeLag } from './replicas.ts';
+import { DatabaseError, jitteredDelayMs } from './errors.ts';
+import { fillRanges, type Crew, type End } from './filling.ts';
+import { applyMutation, outcomeOfHold, type LedgerRef } from './ledger.ts';
+import { PageSupply } from './page-supply.ts';
+import type { Replica } from './replicas.ts';
+import { scaled, type Scaling } from './scaling.ts';
+import { judge } from './throttle.ts';
+import { vacuumIfDue, type VacuumLimits } from './vacuum.ts';
+import type { Verdict } from './verdict.ts';
+import { countWaiters } from './waiters.ts';
 
 /** `spec.backfill`, in numbers. */
 export interface BackfillSettings {
   readonly targetBatchMs: number;
-  /** 0 is no cap. */
+  /** Batches at the same time at most, each on a connection of its own. */
+  readonly maxWorkers: number;
+  /** Over all workers; 0 is no cap. */
   readonly maxRowsPerSecond: number;
   readonly maxReplicaLagMs: number;
-  /** Hold, the default, stops at a thousand rows that can't be converted: the expression is wrong then, not the rows. */
-  readonly onBadRow?: 'Hold' | 'Skip';
+  /** Hold stops at a thousand rows that can't be converted: the expression is wrong then, not the rows. */
+  readonly onBadRow: 'Hold' | 'Skip';
 }
 
 /** A stretch of the backfill. */
 export interface BackfillWork extends RowWork {
   readonly settings: BackfillSettings;
+  /** Read replicas that are asked for their lag. */
+  readonly replicas: readonly Replica[];
   /** Return after about so long, so that the caller can look at the world anew. */
   readonly budgetMs: number;
+  /** From when on a VACUUM pays; the usual if left out. */
+  readonly vacuum?: VacuumLimits;
 }
 
-// How long rows that a batch has already locked may wait for one that somebody else holds.
-const rowLockTimeoutMs = 200;
-const lagCheckEveryMs = 1_000;
-const maxTries = 5;
+const signalsEveryMs = 1_000;
+const waitersEveryMs = 250;
+const pressureMs = 2_000;
+// An interval of the scaling, in batches: fewer would judge a worker by its first ones.
+const batchesPerInterval = 10;
 const tooManyBadRows = 1_000;
 
+/** A stretch at work. */
 interface Stretch {
-  readonly ref: LedgerRef;
-  readonly work: BackfillWork;
-  readonly signal: AbortSignal | undefined;
-  readonly until: number;
-  rows: number;
-  badRows: number;
-  lagCheckedAt: number;
-  waitedForLock: boolean;
+  readonly crew: Crew;
+  readonly settings: BackfillSettings;
+  readonly replicas: readonly Replica[];
+  readonly vacuum: VacuumLimits | undefined;
+  readonly running: Set<number>;
+  readonly ends: End[];
+  /** Fires when the last worker has ended. */
+  readonly over: AbortController;
+  scaling: Scaling;
+  /** Why others are spared; empty if nobody waits. */
+  throttledBy: string;
+  verdict: Verdict;
+  readonly failures: unknown[];
 }
 
-type Halt = Outcome | undefined;
-
-const nextCursor = (stretch: Stretch, heap: HeapFacts, anew: boolean): Promise<HeapCursor> =>
-  held(
-    stretch.ref,
-    { doing: 'place the cursor', lockTimeoutMs: rowLockTimeoutMs, signal: stretch.signal },
-    async (session) => {
-      const { id } = stretch.ref;
-      const found = anew ? undefined : await findCursor(session, id, heap);
-      if (found) return found;
-      await resetCursor(session, id, heap);
-      const made = await findCursor(session, id, heap);
-      if (!made) throw new Error(`The cursor of ${heap.schema}.${heap.name} was made and is not there.`);
-      return made;
-    },
-  );
-
-const throttled = async (stretch: Stretch): Promise<Halt> => {
-  if (Date.now() - stretch.lagCheckedAt < lagCheckEveryMs) return undefined;
-  stretch.lagCheckedAt = Date.now();
-  const verdict = await judgeLag(stretch.ref.db, stretch.work.settings.maxReplicaLagMs);
-  if (verdict.kind === 'go') return undefined;
-  await held(stretch.ref, { doing: 'note the throttle' }, (session) =>
-    session.run(
-      sql`UPDATE segue.backfill SET throttled_by = $2, rows_per_second = 0 WHERE change_id = $1 AND next_page < end_page`,
-      [stretch.ref.id, verdict.message],
-    ),
-  );
-  return {
-    kind: 'deferred',
-    reason: 'ReplicaLagging',
-    message: `The backfill waits: ${verdict.message}.`,
-    afterMs: jitteredDelayMs(),
-  };
+/** Ends the stretch: each worker after its batch. */
+const stop = ({ crew }: Stretch): void => {
+  crew.until = 0;
 };
 
-const inTheWay = async (stretch: Stretch, heap: HeapFacts, error: Error): Promise<Outcome> => {
-  const blockedBy = await findBlocker(stretch.ref.db, heap, 'row');
-  const noted = await applyMutation(stretch.ref, { kind: 'noteLockWait' });
+const fail = (stretch: Stretch, error: unknown): void => {
+  stretch.failures.push(error);
+  stop(stretch);
+};
+
+/** True if there was no session to be had and fewer workers will do: their ranges wait in the ledger. */
+const spares = (stretch: Stretch, error: unknown): boolean => {
+  const { size } = stretch.running;
+  if (size <= 1 || !(error instanceof DatabaseError) || error.code !== '53300') return false;
+  stretch.scaling = scaled(stretch.scaling, { rowsPerSecond: 0, tookMs: 0, pressed: true }, size - 1);
+  stretch.crew.workers = stretch.scaling.workers;
+  return true;
+};
+
+const work = async (stretch: Stretch, worker: number): Promise<void> => {
+  try {
+    const end = await fillRanges(stretch.crew, worker);
+    stretch.ends.push(end);
+    if (end.kind === 'contended') stop(stretch);
+  } catch (error) {
+    if (!spares(stretch, error)) fail(stretch, error);
+  }
+};
+
+/** Looks at something while the workers work, and lets some of them go if that is what it takes. */
+const look = async (stretch: Stretch, at: (stretch: Stretch) => Promise<void>): Promise<void> => {
+  try {
+    await at(stretch);
+  } catch (error) {
+    if (!spares(stretch, error)) throw error;
+  }
+};
+
+const start = (stretch: Stretch, worker: number): void => {
+  const { running, over } = stretch;
+  running.add(worker);
+  void work(stretch, worker).finally(() => {
+    running.delete(worker);
+    if (running.size === 0) over.abort();
+  });
+};
+
+const startWanted = (stretch: Stretch): void => {
+  const { crew, running, scaling } = stretch;
+  crew.workers = scaling.workers;
+  for (let worker = 0; worker < crew.workers; worker++) if (!running.has(worker)) start(stretch, worker);
+};
+
+/** Looks whom the batches keep waiting for longer than one may take. */
+const seeWaiters = async (stretch: Stretch): Promise<void> => {
+  const { crew, settings } = stretch;
+  const waiting = await countWaiters(crew.ref.db, [...crew.pids], settings.targetBatchMs);
+  if (waiting === 0) return;
+  crew.pressedUntil = Date.now() + pressureMs;
+  stretch.throttledBy = `${waiting} sessions waited for rows of a batch; batches are smaller and further apart`;
+};
+
+const seeSignals = async (stretch: Stretch): Promise<void> => {
+  const { maxReplicaLagMs } = stretch.settings;
+  stretch.verdict = await judge(stretch.crew.ref.db, { replicas: stretch.replicas, maxReplicaLagMs });
+  if (stretch.verdict.kind === 'wait') stop(stretch);
+};
+
+/** Has the old versions of rows that were filled taken away; without it the table only grows more. */
+const seeDeadRows = async ({ crew, vacuum }: Stretch): Promise<void> => {
+  try {
+    await vacuumIfDue(crew.ref, crew.work.table.heaps, crew.signal, vacuum);
+  } catch (error) {
+    // The batches meet what is wrong with the server by themselves.
+    if (!(error instanceof DatabaseError) || error.kind === 'permanent' || error.kind === 'conversion')
+      throw error;
+  }
+};
+
+/** Calls each when its time has come, as long as workers run. */
+const conduct = async (stretch: Stretch): Promise<void> => {
+  const { crew, settings, running } = stretch;
+  const intervalMs = batchesPerInterval * settings.targetBatchMs;
+  let signalsAt = Date.now() + signalsEveryMs;
+  let interval = { began: performance.now(), rows: crew.rows };
+  while (running.size > 0) {
+    const tick = sleep(Math.min(waitersEveryMs, intervalMs / 4), undefined, { signal: stretch.over.signal });
+    await tick.catch(() => undefined);
+    await look(stretch, seeWaiters);
+    if (Date.now() >= signalsAt) {
+      signalsAt = Date.now() + signalsEveryMs;
+      await look(stretch, seeSignals);
+      if (stretch.verdict.kind === 'go') await seeDeadRows(stretch);
+    }
+    const tookMs = performance.now() - interval.began;
+    if (tookMs < intervalMs || Date.now() >= crew.until) continue;
+    const rowsPerSecond = ((crew.rows - interval.rows) / tookMs) * 1_000;
+    const pressed = Date.now() < crew.pressedUntil;
+    stretch.scaling = scaled(stretch.scaling, { rowsPerSecond, tookMs, pressed }, settings.maxWorkers);
+    interval = { began: performance.now(), rows: crew.rows };
+    startWanted(stretch);
+  }
+};
+
+const tooManyBad = (badRows: number): Outcome => ({
+  kind: 'refused',
+  reason: 'BadRows',
+  message: `${badRows} rows could not be converted, and the backfill went no further: correct the expression rather than the rows, then set the segue.dev/retry annotation.`,
+});
+
+const inTheWay = async (ref: LedgerRef, end: Extract<End, { kind: 'contended' }>): Promise<Outcome> => {
+  const { heap, error } = end;
+  const blockedBy = await findBlocker(ref.db, [heap], 'row');
+  const noted = await applyMutation(ref, { kind: 'noteLockWait' });
   if (noted.kind !== 'done') return noted;
   return {
     kind: 'deferred',
@@ -102,116 +194,90 @@ const inTheWay = async (stretch: Stretch, heap: HeapFacts, error: Error): Promis
   };
 };
 
-const clearLockWait = async (stretch: Stretch): Promise<void> => {
-  if (!stretch.waitedForLock) return;
-  stretch.waitedForLock = false;
-  await held(stretch.ref, { doing: 'clear the lock wait' }, (session) =>
-    session.run(sql`UPDATE segue.change SET lock_wait_since = NULL WHERE id = $1`, [stretch.ref.id]),
-  );
+/** What came of a stretch of which all workers have ended. */
+const conclude = async (stretch: Stretch): Promise<Outcome> => {
+  const { crew, verdict, failures, scaling } = stretch;
+  const [failure] = failures;
+  if (failure !== undefined) throw failure as Error;
+  const contended = stretch.ends.find((end) => end.kind === 'contended');
+  await notePace(crew.ref, {
+    scaling:
+      contended === undefined && verdict.kind === 'go'
+        ? scaling
+        : scaled(scaling, { rowsPerSecond: 0, tookMs: 0, pressed: true }, stretch.settings.maxWorkers),
+    throttledBy: verdict.kind === 'wait' ? verdict.message : stretch.throttledBy,
+    advanced: crew.rows > 0 && contended === undefined,
+  });
+  if (verdict.kind === 'wait')
+    return {
+      kind: 'deferred',
+      reason: verdict.reason,
+      message: `The backfill waits: ${verdict.message}.`,
+      afterMs: jitteredDelayMs(),
+    };
+  if (contended !== undefined) return inTheWay(crew.ref, contended);
+  if (crew.badRows >= crew.maxBadRows) return tooManyBad(crew.badRows);
+  return { kind: 'done', message: `filled ${crew.rows} rows` };
 };
 
-const tooManyBad = (stretch: Stretch): Halt =>
-  stretch.work.settings.onBadRow !== 'Skip' && stretch.badRows >= tooManyBadRows
-    ? {
-        kind: 'refused',
-        reason: 'BadRows',
-        message: `${stretch.badRows} rows could not be converted, and the backfill went no further: correct the expression rather than the rows, then set the segue.dev/retry annotation.`,
-      }
-    : undefined;
-
-/** One batch and what it teaches about the next; `tries` counts attempts in vain at this place. */
-const step = async (stretch: Stretch, heap: HeapFacts, cursor: HeapCursor) => {
-  const { settings } = stretch.work;
-  const began = performance.now();
-  const from = cursor.nextPage;
-  const to = Math.min(from + cursor.batchPages, cursor.endPage);
-  // The pace that the cursor keeps is that of the batch before: this one's isn't known until it has committed.
-  const by = { from, to, batchPages: cursor.batchPages, rowsPerSecond: cursor.rowsPerSecond };
-  const result = await runBatch(
-    stretch.ref,
-    stretch.work,
-    { heap, by },
-    {
-      lockTimeoutMs: rowLockTimeoutMs,
-      statementTimeoutMs: Math.max(10 * settings.targetBatchMs, 2_000),
-      signal: stretch.signal,
-    },
-  );
-  return { result, from, to, tookMs: performance.now() - began };
-};
-
-const after = (
-  cursor: HeapCursor,
-  done: { readonly from: number; readonly to: number; readonly tookMs: number; readonly pausedMs: number },
-  rows: number,
-  settings: BackfillSettings,
-): HeapCursor => {
-  const pages = done.to - done.from;
-  const grown = nextPages(pages, done.tookMs, settings.targetBatchMs);
-  const rate = rows / ((done.tookMs + done.pausedMs) / 1_000);
+const prepare = async (
+  ref: LedgerRef,
+  work: BackfillWork,
+  signal: AbortSignal | undefined,
+): Promise<Stretch> => {
+  const { settings, replicas, budgetMs } = work;
+  const { scaling, badRows, blockSize, begun } = await readPace(ref.db, ref.id);
+  if (!begun) await notePace(ref, { scaling, throttledBy: '', advanced: false });
+  const workers = Math.min(scaling.workers, settings.maxWorkers);
   return {
-    ...cursor,
-    nextPage: done.to,
-    batchPages: cappedPages(grown, rows / pages, settings.maxRowsPerSecond),
-    // Smoothed over about ten batches.
-    rowsPerSecond: cursor.rowsPerSecond === 0 ? rate : 0.9 * cursor.rowsPerSecond + 0.1 * rate,
+    crew: {
+      ref,
+      work,
+      supply: await PageSupply.open(ref, work.table.heaps),
+      signal,
+      targetBatchMs: settings.targetBatchMs,
+      maxRowsPerSecond: settings.maxRowsPerSecond,
+      maxBadRows: settings.onBadRow === 'Skip' ? Number.POSITIVE_INFINITY : tooManyBadRows,
+      blockSize,
+      workers,
+      until: Date.now() + budgetMs,
+      pressedUntil: 0,
+      freeAt: 0,
+      rows: 0,
+      badRows,
+      pids: new Set(),
+    },
+    settings,
+    replicas,
+    vacuum: work.vacuum,
+    running: new Set(),
+    ends: [],
+    over: new AbortController(),
+    scaling: { ...scaling, workers },
+    throttledBy: '',
+    verdict: { kind: 'go' },
+    failures: [],
   };
 };
 
-const shrunk = (cursor: HeapCursor, result: Exclude<BatchResult, { kind: 'advanced' }>): HeapCursor => ({
-  ...cursor,
-  batchPages: Math.max(1, Math.floor(cursor.batchPages / (result.kind === 'fault' ? 2 : 4))),
-});
-
-const fillHeap = async (stretch: Stretch, heap: HeapFacts): Promise<Halt> => {
-  const { settings } = stretch.work;
-  let cursor = await nextCursor(stretch, heap, false);
-  let tries = 0;
-  while (cursor.nextPage < cursor.endPage) {
-    const halt = tooManyBad(stretch) ?? (await throttled(stretch));
-    if (halt) return halt;
-    if (Date.now() >= stretch.until) return undefined;
-    const { result, from, to, tookMs } = await step(stretch, heap, cursor);
-    switch (result.kind) {
-      case 'advanced': {
-        const pausedMs = pauseMs(result.rows, tookMs, settings.maxRowsPerSecond);
-        if (pausedMs > 0) await sleep(pausedMs, undefined, { signal: stretch.signal }).catch(() => undefined);
-        cursor = after(cursor, { from, to, tookMs, pausedMs }, result.rows, settings);
-        stretch.rows += result.rows;
-        stretch.badRows += result.badRows;
-        tries = 0;
-        await clearLockWait(stretch);
-        break;
-      }
-      case 'rewritten':
-        cursor = await nextCursor(stretch, heap, true);
-        break;
-      case 'fault':
-        cursor = shrunk(cursor, result);
-        break;
-      case 'contended':
-        tries += 1;
-        if (stretch.signal?.aborted || tries >= maxTries) return inTheWay(stretch, heap, result.error);
-        cursor = shrunk(cursor, result);
-        await sleep(50 + Math.random() * 100 * 2 ** tries);
-        break;
-    }
+const run = async (stretch: Stretch): Promise<Outcome> => {
+  const { crew } = stretch;
+  if (crew.badRows >= crew.maxBadRows) return tooManyBad(crew.badRows);
+  await seeSignals(stretch);
+  if (stretch.verdict.kind === 'wait') return conclude(stretch);
+  startWanted(stretch);
+  try {
+    await conduct(stretch);
+  } catch (error) {
+    fail(stretch, error);
+    if (stretch.running.size > 0) await once(stretch.over.signal, 'abort');
   }
-  return undefined;
-};
-
-const fillAll = async (stretch: Stretch): Promise<Outcome> => {
-  for (const heap of stretch.work.table.heaps) {
-    const halt = await fillHeap(stretch, heap);
-    if (halt) return halt;
-    if (Date.now() >= stretch.until) break;
-  }
-  return { kind: 'done', message: `filled ${stretch.rows} rows` };
+  return conclude(stretch);
 };
 
 /**
- * Works for about `budgetMs`, or until done; the ledger's facts tell how far it came. Bad rows don't end it:
- * they are kept by key. Throws FencedError.
+ * Works for about `budgetMs`, one batch at least, or until done; the ledger's facts tell how far it came. Bad rows
+ * don't end it: they are kept by key. Throws FencedError.
  */
 export const runBackfill = async (
   ref: LedgerRef,
@@ -219,17 +285,7 @@ export const runBackfill = async (
   signal?: AbortSignal,
 ): Promise<Outcome> => {
   try {
-    const { badRows } = await readBackfill(ref.db, ref.id, work.table.oid);
-    return await fillAll({
-      ref,
-      work,
-      signal,
-      until: Date.now() + work.budgetMs,
-      rows: 0,
-      badRows,
-      lagCheckedAt: 0,
-      waitedForLock: true,
-    });
+    return await run(await prepare(ref, work, signal));
   } catch (error) {
     return outcomeOfHold(error, 'fill the new columns');
   }

@@ -4,16 +4,17 @@
  */
 import type {
   ColumnFacts,
-  ConstraintFacts,
   HeapFacts,
-  IndexFacts,
+  PartitionFacts,
+  StepState,
   TableFacts,
   TriggerFacts,
   Violation,
 } from '../api/facts.ts';
-import type { TableName } from '../changes/change.ts';
+import type { ParseCheck, TableName } from '../changes/change.ts';
 import { sql, type Sql } from '../sql/sql.ts';
 import { dependentsOf } from './catalog-dependents.ts';
+import { attributesOf, objectsOf } from './catalog-inheritance.ts';
 import type { Database } from './databases.ts';
 import { DatabaseError } from './errors.ts';
 import type { Session } from './session.ts';
@@ -70,10 +71,15 @@ const columnsOf = async (session: Session, oid: number): Promise<Readonly<Record
       ORDER BY a.attnum`,
     [oid],
   );
+  const attributes = await attributesOf(session, oid);
   return Object.fromEntries(
     rows.map(({ name, expression, ...column }) => [
       name,
-      { ...column, ...(expression === null || column.generated ? {} : { default: expression }) },
+      {
+        ...column,
+        ...(expression === null || column.generated ? {} : { default: expression }),
+        ...(attributes[name] === undefined ? {} : { attributes: attributes[name] }),
+      },
     ]),
   );
 };
@@ -92,23 +98,23 @@ const heapsOf = (
     [oid],
   );
 
-// A trigger on a partitioned table has a clone on each partition, and each can be disabled by itself.
+// A trigger on a partitioned table has a clone on each partition, and each can be disabled by itself. PostgreSQL 14
+// takes the clones for internal.
 const triggersOf = (session: Session, oid: number): Promise<readonly TriggerFacts[]> =>
   session.rows(
     sql`WITH tree AS (
         SELECT $1::oid AS oid UNION SELECT relid FROM pg_partition_tree($1::oid::regclass)
       )
       SELECT t.tgname AS name, bool_and(t.tgenabled IN ('O', 'A')) AS enabled,
-        bool_or(t.tgtype & 19 = 19) AS "beforeUpdate"
+        bool_or(t.tgtype & 19 = 19) AS "beforeUpdate", bool_or(t.tgtype & 7 = 7) AS "beforeInsert",
+        bool_or(t.tgattr::text <> '') AS "ofColumns"
       FROM pg_trigger t JOIN tree ON tree.oid = t.tgrelid
-      WHERE NOT t.tgisinternal GROUP BY t.tgname ORDER BY t.tgname`,
+      WHERE NOT t.tgisinternal OR (t.tgparentid <> 0 AND t.tgconstraint = 0) GROUP BY t.tgname ORDER BY t.tgname`,
     [oid],
   );
 
 interface Rest {
   readonly primaryKey: readonly string[];
-  readonly constraints: readonly ConstraintFacts[];
-  readonly indexes: readonly IndexFacts[];
   readonly marks: Readonly<Record<string, string>> | null;
   readonly estimatedRows: number;
 }
@@ -119,17 +125,52 @@ const restOf = (session: Session, oid: number, heaps: readonly HeapFacts[]): Pro
       ARRAY(SELECT a.attname FROM pg_constraint c, unnest(c.conkey) WITH ORDINALITY AS k (attnum, position)
         JOIN pg_attribute a ON a.attrelid = $1 AND a.attnum = k.attnum
         WHERE c.conrelid = $1 AND c.contype = 'p' ORDER BY k.position)::text[] AS "primaryKey",
-      (SELECT coalesce(jsonb_agg(jsonb_build_object('name', conname, 'validated', convalidated)), '[]')
-        FROM pg_constraint WHERE conrelid = $1 AND contype IN ('c', 'f', 'p', 'u', 'x')) AS constraints,
-      (SELECT coalesce(jsonb_agg(jsonb_build_object('name', c.relname, 'valid', i.indisvalid AND i.indisready)), '[]')
-        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1) AS indexes,
       (SELECT jsonb_object_agg(p.proname, obj_description(p.oid, 'pg_proc')) FROM pg_proc p
-        WHERE p.pronamespace = to_regnamespace('segue') AND obj_description(p.oid, 'pg_proc') IS NOT NULL) AS marks,
+        WHERE p.pronamespace = to_regnamespace('segue')
+          AND obj_description(p.oid, 'pg_proc') IS NOT NULL
+          -- Only what keeps both sides in step bears its mark in its text too.
+          AND (p.proname NOT LIKE 'sync\\_%' OR p.prosrc LIKE '%-- ' || obj_description(p.oid, 'pg_proc') || E'\\n%')) AS marks,
       (SELECT CASE WHEN bool_or(reltuples < 0 AND relpages = 0 AND pg_relation_size(oid::regclass) > 0) THEN -1
         ELSE coalesce(sum(greatest(reltuples, 0)), 0) END FROM pg_class WHERE oid = ANY ($2::oid[]))::double precision
         AS "estimatedRows"`,
     [oid, heaps.map((heap) => heap.oid)],
   );
+
+const partitionsOf = (session: Session, oid: number): Promise<readonly PartitionFacts[]> =>
+  session.rows(
+    sql`SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, t.parentrelid::oid::bigint AS parent,
+      t.isleaf AS leaf, t.level, (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+          'name', i.relname, 'valid', x.indisvalid AND x.indisready,
+          'constraint', EXISTS (SELECT FROM pg_constraint k
+            WHERE k.conindid = i.oid AND k.conrelid = c.oid AND k.contype IN ('p', 'u')),
+          'attachedTo', (SELECT above.relname FROM pg_inherits h JOIN pg_class above ON above.oid = h.inhparent
+            WHERE h.inhrelid = i.oid)))), '[]')
+        FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = c.oid) AS indexes
+      FROM pg_partition_tree($1::oid::regclass) t JOIN pg_class c ON c.oid = t.relid
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE t.level > 0 ORDER BY t.level, c.oid`,
+    [oid],
+  );
+
+// A step of which any attempt has come to its end is done, whatever became of others.
+const recordedSteps = async (session: Session, oid: number): Promise<Readonly<Record<string, StepState>>> => {
+  const { exists } = await session.one<{ exists: boolean }>(
+    // Not to_regclass: it is refused where the schema is somebody else's, and the preflight is to say so.
+    sql`SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = 'segue' AND c.relname = 'contract_step') AS exists`,
+  );
+  if (!exists) return {};
+  const rows = await session.rows<{ step: string; finished: boolean }>(
+    sql`SELECT c.id || '/' || s.step AS step, bool_or(s.finished_at IS NOT NULL) AS finished
+      FROM segue.change c JOIN (
+        SELECT change_id, step, finished_at FROM segue.expand_step
+        UNION ALL SELECT change_id, step, finished_at FROM segue.contract_step
+      ) s ON s.change_id = c.id
+      WHERE c.state = 'Active' AND c.table_oid = $1 GROUP BY 1`,
+    [oid],
+  );
+  return Object.fromEntries(rows.map(({ step, finished }) => [step, finished ? 'done' : 'begun']));
+};
 
 const whyUnsupported = (
   relation: Relation,
@@ -167,12 +208,13 @@ export const tableWithin = async (session: Session, table: TableName): Promise<T
     ...(unsupported === undefined ? {} : { unsupported }),
     columns: await columnsOf(session, oid),
     primaryKey: rest.primaryKey,
-    constraints: rest.constraints,
-    indexes: rest.indexes,
+    ...(await objectsOf(session, oid)),
     triggers: await triggersOf(session, oid),
     dependents: await dependentsOf(session, oid),
     heaps: heaps.flatMap(({ kind, ...heap }) => (kind === 'r' ? [heap] : [])),
+    partitions: relation.kind === 'p' ? await partitionsOf(session, oid) : [],
     marks: rest.marks ?? {},
+    steps: await recordedSteps(session, oid),
     estimatedRows: rest.estimatedRows,
   };
 };
@@ -180,12 +222,6 @@ export const tableWithin = async (session: Session, table: TableName): Promise<T
 /** The table as the catalog has it, undefined if there is none. Throws DatabaseError. */
 export const readTable = (db: Database, table: TableName): Promise<TableFacts | undefined> =>
   db.transaction({ mode: 'snapshot' }, (session) => tableWithin(session, table));
-
-/** Something that PostgreSQL must accept, and the field of the resource that it comes from. */
-export interface ExpressionCheck {
-  readonly field: string;
-  readonly query: Sql;
-}
 
 /** Statements of schema lookups see the table's own schema first, then public, as the steps will. */
 export const searchPathOf = (table: TableName): readonly string[] => [table.schema, 'public'];
@@ -201,11 +237,11 @@ const near = (query: Sql, position: number | undefined): string =>
 export const checkExpressions = (
   db: Database,
   table: TableName,
-  checks: readonly ExpressionCheck[],
+  checks: readonly ParseCheck[],
 ): Promise<readonly Violation[]> =>
   db.transaction({ mode: 'rolledBack', searchPath: searchPathOf(table) }, async (session) => {
     const violations: Violation[] = [];
-    for (const { field, query } of checks) {
+    for (const { field, query, wayOut = 'Correct the expression.' } of checks) {
       try {
         await session.attempt(() => session.run(query));
       } catch (error) {
@@ -213,7 +249,7 @@ export const checkExpressions = (
           throw error;
         violations.push({
           reason: 'InvalidExpression',
-          message: `PostgreSQL refuses spec.change ${field}${near(query, error.position)}: ${error.verbatim()} (SQLSTATE ${error.code ?? 'unknown'}). Correct the expression.`,
+          message: `PostgreSQL refuses spec.change ${field}${near(query, error.position)}: ${error.verbatim()} (SQLSTATE ${error.code ?? 'unknown'}). ${wayOut}`,
         });
       }
     }

@@ -1,5 +1,5 @@
 /**
- * One small pool of sessions per database. A connection string is a secret: it is kept in memory, keyed by its
+ * One pool of sessions per database. A connection string is a secret: it is kept in memory, keyed by its
  * hash, and a database is spoken of by its label only.
  */
 import { createHash } from 'node:crypto';
@@ -9,7 +9,8 @@ import { DatabaseError, databaseError } from './errors.ts';
 import { runOutsideTransaction, type OutsideOptions } from './outside-transaction.ts';
 import { inTransaction, type Session, type TransactionOptions } from './session.ts';
 
-const maxSessions = 3;
+// Looks and steps want some, and each worker of a backfill one (32 at most); they are opened as they are wanted.
+const maxSessions = 3 + 32;
 const connectTimeoutMs = 5_000;
 const idleSessionMs = 10_000;
 const idleDatabaseMs = 10 * 60_000;
@@ -61,6 +62,7 @@ export class Database {
   // replaced while others wait in it would leave them waiting.
   #settled: Promise<void> | undefined;
   #lastUse = Date.now();
+  readonly #beforeClose: (() => Promise<void>)[] = [];
 
   constructor(uri: string) {
     this.#address = parseAddress(uri);
@@ -86,12 +88,23 @@ export class Database {
     );
   }
 
+  /** The same database, opened anew if it was closed meanwhile. */
+  reopened(databases: Databases): Database {
+    return this.#pool.ending ? databases.open(this.#address.uri) : this;
+  }
+
   /** True if nobody uses it and nobody has for a while. */
   isIdle(now: number): boolean {
     return this.#pool.totalCount === this.#pool.idleCount && now - this.#lastUse > idleDatabaseMs;
   }
 
+  /** Has something ended before the sessions are closed, which otherwise waits for it. */
+  beforeClose(end: () => Promise<void>): void {
+    this.#beforeClose.push(end);
+  }
+
   async close(): Promise<void> {
+    await Promise.all(this.#beforeClose.map((end) => end()));
     if (!this.#pool.ending) await this.#pool.end();
   }
 
@@ -172,6 +185,7 @@ export class Database {
 /** Every database in use, by connection string. */
 export class Databases {
   readonly #byHash = new Map<string, Database>();
+  readonly #lastOf = new Map<string, Database>();
 
   /** The database of a URI; connects on first use only. Throws DatabaseError for a string that is no URI. */
   open(uri: string): Database {
@@ -182,6 +196,21 @@ export class Databases {
     const database = new Database(uri);
     this.#byHash.set(hash, database);
     return database;
+  }
+
+  /** Notes which database a resource, by its key, is at work on. */
+  remember(key: string, database: Database): void {
+    this.#lastOf.set(key, database);
+  }
+
+  /** The database that a resource was last at work on, as far as this process knows. */
+  lastOf(key: string): Database | undefined {
+    return this.#lastOf.get(key)?.reopened(this);
+  }
+
+  /** Forgets what `remember` noted. */
+  forget(key: string): void {
+    this.#lastOf.delete(key);
   }
 
   /** Closes all; resolves once running transactions have ended. */

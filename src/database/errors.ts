@@ -22,6 +22,8 @@ export type ErrorKind =
   | 'credentials'
   | 'privilege'
   | 'unreachable'
+  /** The server has no space left. */
+  | 'full'
   /** Trying again would only fail again. */
   | 'permanent';
 
@@ -39,6 +41,7 @@ const kinds: Readonly<Record<string, ErrorKind>> = {
   '40': 'serialization',
   '42501': 'privilege',
   '53': 'unreachable',
+  '53100': 'full',
   '55P03': 'lock',
   '57014': 'transient',
   '57P0': 'unreachable',
@@ -190,8 +193,20 @@ const advice: Readonly<Record<ErrorKind, string>> = {
   credentials: 'Correct the user, password or database name in the secret.',
   privilege: 'Segue needs a role that owns the table and may create a schema in the database.',
   unreachable: 'It goes on by itself once the database answers.',
+  full: 'The database server has no space left: free some, or grow its volume. What was under way is undone, nothing is lost, and it goes on by itself.',
   permanent: 'Mend the cause, then set the segue.dev/retry annotation.',
 };
+
+const takesNoWrites =
+  'The address leads to a server that takes no writes, such as a replica or a primary that has failed over. It goes on by itself once it leads to the primary.';
+
+const adviceByCode: Readonly<Record<string, string>> = {
+  '25006': takesNoWrites,
+  '53300':
+    'Every connection is taken: let some go, or raise max_connections or the CONNECTION LIMIT of the role or the database. It goes on by itself.',
+};
+
+const adviceOf = (error: DatabaseError): string => adviceByCode[error.code ?? ''] ?? advice[error.kind];
 
 const reasonOf: Readonly<Record<ErrorKind, Reason>> = {
   transient: 'Progressing',
@@ -201,6 +216,7 @@ const reasonOf: Readonly<Record<ErrorKind, Reason>> = {
   credentials: 'InvalidCredentials',
   privilege: 'InsufficientPrivilege',
   unreachable: 'DatabaseUnreachable',
+  full: 'DiskFull',
   permanent: 'StepFailed',
 };
 
@@ -211,12 +227,13 @@ export const jitteredDelayMs = (): number => 1_000 + Math.floor(Math.random() * 
 export const outcomeOf = (error: unknown, doing: string): Outcome => {
   if (!(error instanceof DatabaseError)) throw error;
   const reason = reasonOf[error.kind];
-  const message = `Could not ${doing}: ${error.message}. ${advice[error.kind]}`;
+  const message = `Could not ${doing}: ${error.message}. ${adviceOf(error)}`;
   switch (error.kind) {
     case 'transient':
     case 'lock':
     case 'serialization':
     case 'unreachable':
+    case 'full':
       return { kind: 'deferred', reason, message, afterMs: jitteredDelayMs() };
     case 'conversion':
     case 'credentials':
@@ -232,6 +249,6 @@ export const readFact = async <T>(what: string, read: () => Promise<T>): Promise
     return { known: true, value: await read() };
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
-    return unknown(reasonOf[error.kind], `Could not read ${what}: ${error.message}. ${advice[error.kind]}`);
+    return unknown(reasonOf[error.kind], `Could not read ${what}: ${error.message}. ${adviceOf(error)}`);
   }
 };

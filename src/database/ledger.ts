@@ -4,12 +4,12 @@
  * Every write is a compare-and-set in one transaction: advisory lock of the change, epoch, revision, then the
  * body. Whoever decided from an older revision is told so and decides anew.
  */
-import type { TableFacts } from '../api/facts.ts';
+import type { ColumnFacts, TableFacts } from '../api/facts.ts';
 import type { Outcome } from '../api/outcome.ts';
 import { int, sql } from '../sql/sql.ts';
 import type { Database } from './databases.ts';
 import { outcomeOf } from './errors.ts';
-import { checkFence, type Fence } from './fence.ts';
+import { checkFence, compareFence, shareFence, type Fence } from './fence.ts';
 import { describeMutation, mutate, startsOver, type Memory, type Mutation } from './mutation.ts';
 import { lockClass } from './schema.ts';
 import type { Session, TransactionOptions } from './session.ts';
@@ -53,20 +53,35 @@ class NotDone extends Error {
   }
 }
 
-// Locks, epoch, revision, in this order: who waits for the change's lock sees the revision of whoever had it.
-const hold = async (session: Session, ref: LedgerRef): Promise<void> => {
-  await session.run(lockOf(ref.id));
-  await checkFence(session, ref.fence);
-  const [row] = await session.rows<{ revision: number }>(
-    sql`SELECT revision FROM segue.change WHERE id = $1 AND state = 'Active'`,
+/** What a transaction that holds a change found when it began. */
+export interface Held {
+  /** Where the WAL ended: at or after the end of every commit before. */
+  readonly walEnd: string;
+}
+
+// Locks first, then epoch and revision in a statement of its own: who waited for a lock must see what whoever had
+// it left behind.
+const hold = async (session: Session, ref: LedgerRef, shared: boolean): Promise<Held> => {
+  const id = int(ref.id);
+  const change = shared
+    ? sql`pg_advisory_xact_lock_shared(${int(lockClass)}, ${id})`
+    : sql`pg_advisory_xact_lock(${int(lockClass)}, ${id})`;
+  await session.run(sql`SELECT ${change}, ${shareFence}`);
+  const { revision, walEnd, ...found } = await session.one<Fence & Held & { revision: number | null }>(
+    sql`SELECT f.epoch, f.holder, c.revision, pg_current_wal_insert_lsn()::text AS "walEnd"
+      FROM segue.fence f LEFT JOIN segue.change c ON c.id = $1 AND c.state = 'Active'`,
     [ref.id],
   );
-  if (row?.revision !== ref.revision) throw new NotDone(stale);
+  compareFence(found, ref.fence);
+  if (revision !== ref.revision) throw new NotDone(stale);
+  return { walEnd };
 };
 
 /** How a transaction that holds a change is run. */
 export interface HoldOptions extends Omit<TransactionOptions, 'mode'> {
   readonly mode?: 'write' | 'rolledBack';
+  /** Beside others that share the change: batches. Whoever writes the ledger waits for them, and they for it. */
+  readonly shared?: boolean;
   /** For messages: a fragment such as "add column x". */
   readonly doing: string;
 }
@@ -78,12 +93,11 @@ export interface HoldOptions extends Omit<TransactionOptions, 'mode'> {
 export const held = <T>(
   ref: LedgerRef,
   options: HoldOptions,
-  body: (session: Session) => Promise<T>,
+  body: (session: Session, held: Held) => Promise<T>,
 ): Promise<T> =>
-  ref.db.transaction({ ...options, mode: options.mode ?? 'write' }, async (session) => {
-    await hold(session, ref);
-    return body(session);
-  });
+  ref.db.transaction({ ...options, mode: options.mode ?? 'write' }, async (session) =>
+    body(session, await hold(session, ref, options.shared ?? false)),
+  );
 
 /** The outcome of what `held` threw. Bugs and FencedError are thrown on. */
 export const outcomeOfHold = (error: unknown, doing: string): Outcome =>
@@ -122,9 +136,20 @@ export const writing = (
 
 const memoryColumns = sql`uid, state, phase, direction, history, proven_mark AS "provenMark", approvals,
   handled_retry AS "handledRetry", (extract(epoch FROM quarantine_started_at) * 1000)::double precision AS "quarantineStartedAt",
-  last_use AS "lastUse", (extract(epoch FROM lock_wait_since) * 1000)::double precision AS "lockWaitSince", verification`;
+  last_use AS "lastUse", (extract(epoch FROM lock_wait_since) * 1000)::double precision AS "lockWaitSince", verification,
+  handled_repair AS "handledRepair", repair_refused AS "repairRefused", repairing, rows_repaired AS "rowsRepaired"`;
 
 const json = (value: unknown): string | null => (value === null ? null : JSON.stringify(value));
+
+/** All rows are looked at anew: by the backfill, then by the verification. */
+const compareAnew = (session: Session, id: number): Promise<number> =>
+  session.run(sql`DELETE FROM segue.verification WHERE change_id = $1`, [id]);
+
+const startRowsOver = async (session: Session, id: number): Promise<number> => {
+  await session.run(sql`DELETE FROM segue.backfill WHERE change_id = $1`, [id]);
+  await session.run(sql`DELETE FROM segue.backfill_pace WHERE change_id = $1`, [id]);
+  return compareAnew(session, id);
+};
 
 /** Applies an event within a transaction that already holds the change. */
 const remember = async (session: Session, id: number, mutation: Mutation): Promise<void> => {
@@ -137,7 +162,8 @@ const remember = async (session: Session, id: number, mutation: Mutation): Promi
   await session.run(
     sql`UPDATE segue.change SET uid = $2, state = $3, phase = $4, direction = $5, history = $6, proven_mark = $7,
       approvals = $8, handled_retry = $9, quarantine_started_at = to_timestamp($10::double precision / 1000),
-      last_use = $11, lock_wait_since = to_timestamp($12::double precision / 1000), verification = $13
+      last_use = $11, lock_wait_since = to_timestamp($12::double precision / 1000), verification = $13,
+      handled_repair = $14, repair_refused = $15, repairing = $16, rows_repaired = $17
       WHERE id = $1`,
     [
       id,
@@ -153,13 +179,20 @@ const remember = async (session: Session, id: number, mutation: Mutation): Promi
       json(next.lastUse),
       next.lockWaitSince,
       json(next.verification),
+      next.handledRepair,
+      next.repairRefused,
+      next.repairing,
+      next.rowsRepaired,
     ],
   );
+  if (mutation.kind === 'distrust')
+    await (startsOver(memory) ? startRowsOver(session, id) : compareAnew(session, id));
   if (mutation.kind === 'handleRetry' && startsOver(memory)) {
-    await session.run(sql`DELETE FROM segue.backfill WHERE change_id = $1`, [id]);
     await session.run(sql`DELETE FROM segue.dead_letter WHERE change_id = $1`, [id]);
     await session.run(sql`DELETE FROM segue.conflict WHERE change_id = $1`, [id]);
+    await startRowsOver(session, id);
   }
+  if (mutation.kind === 'handleRepair' && next.repairing) await startRowsOver(session, id);
 };
 
 /** Applies one event to a change's memory. */
@@ -169,11 +202,14 @@ export const applyMutation = (ref: LedgerRef, mutation: Mutation): Promise<Outco
     return { kind: 'done', message: describeMutation(mutation) };
   });
 
-const attnumsOf = (beginning: Beginning): Readonly<Record<string, number>> =>
+const recordOf = <T>(
+  { table, oldColumns }: Beginning,
+  of: (column: ColumnFacts) => T,
+): Readonly<Record<string, T>> =>
   Object.fromEntries(
-    beginning.oldColumns.flatMap((column) => {
-      const facts = beginning.table.columns[column];
-      return facts ? [[column, facts.attnum] as const] : [];
+    oldColumns.flatMap((column) => {
+      const facts = table.columns[column];
+      return facts ? [[column, of(facts)] as const] : [];
     }),
   );
 
@@ -189,10 +225,8 @@ export const begin = async (db: Database, fence: Fence, beginning: Beginning): P
       const others = await activeOn(session, table.oid);
       if (others.some(({ namespace, name }) => namespace === beginning.namespace && name === beginning.name))
         return stale;
-      const mine = new Set([...beginning.oldColumns, ...beginning.newColumns]);
-      const rival = others.find((other) =>
-        [...other.oldColumns, ...other.newColumns].some((c) => mine.has(c)),
-      );
+      const mine = [...beginning.oldColumns, ...beginning.newColumns];
+      const rival = others.find((other) => overlap(mine, [...other.oldColumns, ...other.newColumns]));
       if (rival)
         return {
           kind: 'deferred',
@@ -202,8 +236,8 @@ export const begin = async (db: Database, fence: Fence, beginning: Beginning): P
         };
       await session.run(
         sql`INSERT INTO segue.change (uid, namespace, name, state, phase, direction, revision, change, table_schema,
-          table_name, table_oid, attnums, old_columns, new_columns, old_not_null, history, approvals, handled_retry)
-          VALUES ($1, $2, $3, 'Active', 'AddColumn', 'forward', 1, $4, $5, $6, $7, $8, $9, $10, $11,
+          table_name, table_oid, attnums, column_types, old_columns, new_columns, old_not_null, history, approvals, handled_retry)
+          VALUES ($1, $2, $3, 'Active', 'AddColumn', 'forward', 1, $4, $5, $6, $7, $8, $9, $10, $11, $12,
           jsonb_build_array(jsonb_build_object('phase', 'AddColumn', 'startedAt',
             floor(extract(epoch FROM clock_timestamp()) * 1000))), '[]', '')`,
         [
@@ -214,7 +248,8 @@ export const begin = async (db: Database, fence: Fence, beginning: Beginning): P
           table.schema,
           table.name,
           table.oid,
-          JSON.stringify(attnumsOf(beginning)),
+          JSON.stringify(recordOf(beginning, ({ attnum }) => attnum)),
+          JSON.stringify(recordOf(beginning, ({ type }) => type)),
           beginning.oldColumns,
           beginning.newColumns,
           beginning.oldColumns.filter((column) => table.columns[column]?.notNull),
@@ -226,6 +261,10 @@ export const begin = async (db: Database, fence: Fence, beginning: Beginning): P
     return outcomeOf(error, doing);
   }
 };
+
+/** True if two changes can't be at work at the same time: they share a column, or one claims all (`*`). */
+export const overlap = (mine: readonly string[], others: readonly string[]): boolean =>
+  mine.includes('*') || others.includes('*') || mine.some((column) => others.includes(column));
 
 /** A change that is under way, as others need to know it. */
 export interface ActiveChange {

@@ -19,6 +19,10 @@ export interface Memory {
   readonly lastUse: UseFacts | null;
   readonly lockWaitSince: number | null;
   readonly verification: VerificationFacts | null;
+  readonly handledRepair: string;
+  readonly repairRefused: string | null;
+  readonly repairing: boolean;
+  readonly rowsRepaired: number;
 }
 
 /** One event in the life of a change. */
@@ -30,13 +34,22 @@ export type Mutation =
   | { readonly kind: 'approve'; readonly phase: Phase; readonly by: string }
   /** A person asked for another try; in Backfill what was held against the rows is forgotten and it starts over. */
   | { readonly kind: 'handleRetry'; readonly value: string }
+  /** A person asked for rows that differ to be computed anew from the old columns; with `refused` that is not done. */
+  | { readonly kind: 'handleRepair'; readonly value: string; readonly refused?: string }
   /** The resource was made again under the same name. */
   | { readonly kind: 'adopt'; readonly uid: string }
   | { readonly kind: 'startQuarantine' }
   | { readonly kind: 'restartQuarantine'; readonly use: UseFacts }
   /** `mark` is the comment of the trigger function that was proven. */
   | { readonly kind: 'recordTriggersProven'; readonly mark: string }
-  | { readonly kind: 'recordVerification'; readonly verification: VerificationFacts }
+  /** The triggers were away for a while: what was filled, compared and proven before says nothing any more. */
+  | { readonly kind: 'distrust' }
+  /** `rowsRepaired`: rows that the repair before it computed anew. */
+  | {
+      readonly kind: 'recordVerification';
+      readonly verification: VerificationFacts;
+      readonly rowsRepaired: number;
+    }
   /** A lock was asked for in vain; keeps the first time. */
   | { readonly kind: 'noteLockWait' }
   | { readonly kind: 'clearLockWait' }
@@ -51,11 +64,14 @@ const closed = (history: readonly HistoryEntry[], at: number, skipped?: string):
   );
 
 /**
- * True where another try fills and compares all rows anew. Later it must not: new code writes the new side
- * by then, and what was verified before reads switched is what Drop relies on.
+ * True where another try fills all rows anew. Later it must not: new code writes the new side by then. A
+ * verification that found all rows to agree is what Drop relies on, and stays; one that did not is made anew.
  */
 export const startsOver = ({ phase, direction }: Pick<Memory, 'phase' | 'direction'>): boolean =>
   phase === 'Backfill' && direction === 'forward';
+
+const stillVerified = (memory: Memory): VerificationFacts | null =>
+  startsOver(memory) || memory.verification?.mismatches !== 0 ? null : memory.verification;
 
 /** What the memory is after the event. `at` is the database's clock. */
 export const mutate = (memory: Memory, mutation: Mutation, at: number): Memory => {
@@ -82,8 +98,20 @@ export const mutate = (memory: Memory, mutation: Mutation, at: number): Memory =
         ...memory,
         handledRetry: mutation.value,
         lockWaitSince: null,
-        verification: startsOver(memory) ? null : memory.verification,
+        verification: stillVerified(memory),
+        repairing: startsOver(memory) ? false : memory.repairing,
       };
+    case 'handleRepair':
+      return mutation.refused === undefined
+        ? {
+            ...memory,
+            handledRepair: mutation.value,
+            repairRefused: null,
+            repairing: true,
+            lockWaitSince: null,
+            verification: null,
+          }
+        : { ...memory, handledRepair: mutation.value, repairRefused: mutation.refused };
     case 'adopt':
       return { ...memory, uid: mutation.uid };
     case 'startQuarantine':
@@ -92,8 +120,15 @@ export const mutate = (memory: Memory, mutation: Mutation, at: number): Memory =
       return { ...memory, quarantineStartedAt: at, lastUse: mutation.use };
     case 'recordTriggersProven':
       return { ...memory, provenMark: mutation.mark };
+    case 'distrust':
+      return { ...memory, provenMark: null, verification: null, quarantineStartedAt: null };
     case 'recordVerification':
-      return { ...memory, verification: mutation.verification };
+      return {
+        ...memory,
+        verification: mutation.verification,
+        repairing: false,
+        rowsRepaired: memory.rowsRepaired + mutation.rowsRepaired,
+      };
     case 'noteLockWait':
       return { ...memory, lockWaitSince: memory.lockWaitSince ?? at };
     case 'clearLockWait':
@@ -119,6 +154,10 @@ export const describeMutation = (mutation: Mutation): string => {
       return `recorded the approval of ${mutation.phase} by ${mutation.by}`;
     case 'handleRetry':
       return `took note of retry "${mutation.value}"`;
+    case 'handleRepair':
+      return mutation.refused === undefined
+        ? `began the repair "${mutation.value}"`
+        : `refused the repair "${mutation.value}"`;
     case 'adopt':
       return 'went on for the resource that was made again';
     case 'startQuarantine':
@@ -127,6 +166,8 @@ export const describeMutation = (mutation: Mutation): string => {
       return `restarted the quarantine, because of ${mutation.use.by}`;
     case 'recordTriggersProven':
       return 'recorded that the triggers work';
+    case 'distrust':
+      return 'recorded that the triggers were away for a while';
     case 'recordVerification':
       return `recorded a verification of ${mutation.verification.rowsCompared} rows with ${mutation.verification.mismatches} mismatches`;
     case 'noteLockWait':

@@ -14,6 +14,9 @@ import type { Session } from './session.ts';
 /** Key space of the advisory locks that Segue takes: "Segu". The second number is a change's id, or 0 for the schema. */
 export const lockClass = 0x53_65_67_75;
 
+/** The second number of the lock that holds the fence in place. */
+export const fenceLock = -1;
+
 interface Script {
   readonly version: number;
   /** The first version of Segue's schema that an operator must know to work with the result. */

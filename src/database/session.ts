@@ -6,6 +6,7 @@
  */
 import type pg from 'pg';
 import { ident, sql, type Sql } from '../sql/sql.ts';
+import { ownMark } from './own-mark.ts';
 import { DatabaseError, databaseError } from './errors.ts';
 
 /** What a transaction may do and how long it may take. */
@@ -38,6 +39,8 @@ const answerGraceMs = 10_000;
 
 /** Statements within one transaction. */
 export interface Session {
+  /** The server process that runs it. */
+  readonly pid: number;
   /** Rows of a query. */
   rows<Row>(statement: Sql, values?: readonly unknown[]): Promise<readonly Row[]>;
   /** The only row of a query that always has one. */
@@ -55,8 +58,13 @@ const begin: Readonly<Record<TransactionOptions['mode'], Sql>> = {
   rolledBack: sql`BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`,
 };
 
+// Whatever the role or the database has for defaults, these hold.
 // row_security off: a policy that would hide rows from us must be an error, not a gap in the backfill.
 // client_connection_check_interval: a statement of a killed operator ends, instead of holding its locks.
+// synchronous_commit: a phase that is lost in a crash would leave code in the cluster that its schema is not ready
+// for. standard_conforming_strings, transform_null_equals: the user's expressions mean what the manual says.
+// extra_float_digits: times are read as floating-point milliseconds, and a few digits less are hours.
+// session_replication_role: with "replica" no trigger would act for us; who may not set it is told in preflight.
 const settings = sql`SELECT pg_catalog.pg_backend_pid() AS pid,
   pg_catalog.set_config('search_path', $1, true),
   pg_catalog.set_config('lock_timeout', $2, true),
@@ -65,6 +73,15 @@ const settings = sql`SELECT pg_catalog.pg_backend_pid() AS pid,
   pg_catalog.set_config('row_security', 'off', true),
   pg_catalog.set_config('jit', 'off', true),
   pg_catalog.set_config('DateStyle', 'ISO, YMD', true),
+  pg_catalog.set_config('extra_float_digits', '1', true),
+  pg_catalog.set_config('standard_conforming_strings', 'on', true),
+  pg_catalog.set_config('transform_null_equals', 'off', true),
+  pg_catalog.set_config('quote_all_identifiers', 'off', true),
+  CASE WHEN pg_catalog.current_setting('synchronous_commit') = 'off'
+    THEN pg_catalog.set_config('synchronous_commit', 'on', true) END,
+  CASE WHEN pg_catalog.current_setting('session_replication_role') <> 'origin'
+    AND pg_catalog.current_setting('is_superuser') = 'on'
+    THEN pg_catalog.set_config('session_replication_role', 'origin', true) END,
   CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 170000
     THEN pg_catalog.set_config('transaction_timeout', '0', true) END,
   CASE WHEN pg_catalog.version() LIKE '%linux%'
@@ -73,10 +90,9 @@ const settings = sql`SELECT pg_catalog.pg_backend_pid() AS pid,
 /** `search_path` that sees these schemas after the system's own. */
 export const searchPathText = (schemas: readonly string[] | undefined): string =>
   // pg_temp last: where it is not named it is searched first, and a temporary table would shadow ours.
-  [...new Set([...(schemas ?? []), 'pg_catalog', 'pg_temp'])]
-    .sort((a, b) => Number(b === 'pg_catalog') - Number(a === 'pg_catalog'))
-    .map((schema) => ident(schema).text)
-    .join(', ');
+  // pg_catalog where nothing else is: unnamed it is searched first all the same, and named it would be the schema
+  // in which a script's CREATE TABLE puts its table (manual, 5.10.5).
+  [...new Set([...(schemas ?? ['pg_catalog']), 'pg_temp'])].map((schema) => ident(schema).text).join(', ');
 
 type Send = (statement: Sql, values: readonly unknown[]) => Promise<pg.QueryResult>;
 
@@ -97,10 +113,13 @@ const sender = (client: pg.ClientBase, statementTimeoutMs: number, signal: Abort
   };
 };
 
-const sessionOver = (send: Send): Session => {
+const marked = (statement: Sql): Sql => sql`${statement} ${ownMark}`;
+
+const sessionOver = (send: Send, pid: number): Session => {
   const rows = async <Row>(statement: Sql, values: readonly unknown[] = []) =>
-    (await send(statement, values)).rows as readonly Row[];
+    (await send(marked(statement), values)).rows as readonly Row[];
   return {
+    pid,
     rows,
     async one<Row>(statement: Sql, values: readonly unknown[] = []) {
       const [row] = await rows<Row>(statement, values);
@@ -108,7 +127,7 @@ const sessionOver = (send: Send): Session => {
       return row;
     },
     async run(statement, values = []) {
-      return (await send(statement, values)).rowCount ?? 0;
+      return (await send(marked(statement), values)).rowCount ?? 0;
     },
     async attempt(body) {
       await send(sql`SAVEPOINT segue`, []);
@@ -135,19 +154,24 @@ export const inTransaction = async <T>(
   const statementTimeoutMs = options.statementTimeoutMs ?? defaultStatementTimeoutMs;
   const send = sender(client, statementTimeoutMs, options.signal);
   const finish = sender(client, defaultStatementTimeoutMs, undefined);
-  await send(begin[options.mode], []);
+  await send(begin[options.mode], []).catch((error: unknown) => {
+    // To begin a transaction that writes is "not supported" on a standby; to write in one is what 25006 is for.
+    throw error instanceof DatabaseError && error.code === '0A000'
+      ? new DatabaseError({ message: error.verbatim(), code: '25006', severity: 'ERROR' })
+      : error;
+  });
   let interrupt: (() => void) | undefined;
   try {
-    const session = sessionOver(send);
-    const { pid } = await session.one<{ pid: number }>(settings, [
+    const { rows } = await send(settings, [
       searchPathText(options.searchPath),
       `${options.lockTimeoutMs ?? defaultLockTimeoutMs}ms`,
       `${statementTimeoutMs}ms`,
       `${idleInTransactionTimeoutMs[options.mode]}ms`,
     ]);
+    const { pid } = rows[0] as { readonly pid: number };
     interrupt = () => cancel(pid);
     options.signal?.addEventListener('abort', interrupt, { once: true });
-    const result = await body(session);
+    const result = await body(sessionOver(send, pid));
     await finish(options.mode === 'rolledBack' ? sql`ROLLBACK` : sql`COMMIT`, []);
     return result;
   } catch (error) {

@@ -3,7 +3,10 @@ import type { TableFacts } from '../api/facts.ts';
 import type { Outcome } from '../api/outcome.ts';
 import type { TableName } from '../changes/change.ts';
 import { sql } from '../sql/sql.ts';
+import type { Watch } from './judge-statement.ts';
+import { usedSinceLook } from './look.ts';
 import type { Session } from './session.ts';
+import { latestUse } from './usage.ts';
 
 /** What the ledger recorded of the table when the change began, and when new columns were made. */
 export interface Recorded {
@@ -51,21 +54,28 @@ export const otherTable = (
 };
 
 /**
- * The deferral if an old column was written since the quarantine clock started. The gate before Drop was judged
- * a moment ago; a writer that was in its transaction then has committed by the time that the table is locked.
+ * The deferral if an old column was used since the quarantine clock started. The gate before Drop was judged a
+ * moment ago; whoever was in a transaction then has committed by the time that the table is locked.
  */
-export const usedMeanwhile = async (session: Session, id: number): Promise<Outcome | undefined> => {
-  const [use] = await session.rows<{ by: string }>(
-    sql`SELECT u.usr || ' (' || u.application_name || ')' AS by FROM segue.column_use u
-      JOIN segue.change c ON c.id = u.change_id
-      WHERE c.id = $1 AND c.direction = 'forward' AND u.at > c.quarantine_started_at LIMIT 1`,
+export const usedMeanwhile = async (
+  session: Session,
+  id: number,
+  watch: Watch | undefined,
+): Promise<Outcome | undefined> => {
+  const [change] = await session.rows<{ startedAt: number | null }>(
+    sql`SELECT (extract(epoch FROM quarantine_started_at) * 1000)::double precision AS "startedAt"
+      FROM segue.change WHERE id = $1 AND direction = 'forward'`,
     [id],
   );
+  const startedAt = change?.startedAt ?? null;
+  const use =
+    (await latestUse(session, id, startedAt)) ??
+    (watch === undefined || startedAt === null ? undefined : await usedSinceLook(session, id, watch));
   return (
     use && {
       kind: 'deferred',
       reason: 'ColumnInUse',
-      message: `${use.by} wrote the old columns just before they were to be dropped. Nothing was dropped.`,
+      message: `${use.by} used the old columns just before they were to be dropped (${use.kind}). Nothing was dropped.`,
       afterMs: 1_000,
     }
   );

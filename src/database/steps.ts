@@ -4,53 +4,91 @@
  * queues for ACCESS EXCLUSIVE holds up every query behind it.
  */
 import type { Outcome } from '../api/outcome.ts';
+import type { TableFacts } from '../api/facts.ts';
 import type { Step, TableName } from '../changes/change.ts';
-import { ident, sql } from '../sql/sql.ts';
+import { asNamed } from '../changes/hide.ts';
+import { sql, type Sql } from '../sql/sql.ts';
 import { findBlocker } from './blockers.ts';
 import { searchPathOf, tableWithin } from './catalog.ts';
 import { outcomeOf } from './errors.ts';
 import { applyMutation, holding, writing, type LedgerRef } from './ledger.ts';
-import type { Session } from './session.ts';
-import { otherTable, recordedOf, usedMeanwhile } from './step-guards.ts';
+import type { Watch } from './judge-statement.ts';
+import { searchPathText, type Session } from './session.ts';
+import { otherTable, recordedOf, usedMeanwhile, type Recorded } from './step-guards.ts';
+import { takeLock } from './table-locks.ts';
 
 /** What a step needs beside its statements. */
 export interface StepOptions {
   readonly table: TableName;
   /** `spec.locks.timeout`. */
   readonly lockTimeoutMs: number;
+  /** For a step that drops old columns: whose use, seen at the last moment, stops it. */
+  readonly watch?: Watch | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-const record = (session: Session, ref: LedgerRef, step: Step): Promise<number> =>
+const historyOf = ({ destructive }: Step): Sql =>
+  destructive ? sql`segue.contract_step` : sql`segue.expand_step`;
+
+const record = (session: Session, ref: LedgerRef, step: Step, finished = true): Promise<number> =>
   session.run(
-    sql`INSERT INTO ${step.destructive ? sql`segue.contract_step` : sql`segue.expand_step`}
-      (change_id, step, purpose, direction, epoch, started_at)
-      SELECT id, $2, $3, direction, $4, transaction_timestamp() FROM segue.change WHERE id = $1`,
-    [ref.id, step.id, step.purpose, ref.fence.epoch],
+    sql`INSERT INTO ${historyOf(step)} (change_id, step, purpose, direction, epoch, started_at, finished_at)
+      SELECT id, $2, $3, direction, $4, transaction_timestamp(), CASE WHEN $5 THEN clock_timestamp() END
+      FROM segue.change WHERE id = $1`,
+    [ref.id, step.id, step.purpose, ref.fence.epoch, finished],
   );
 
 // A new column is known by its number from the moment that we made it.
 const recordNewColumns = (session: Session, id: number): Promise<number> =>
   session.run(
-    sql`UPDATE segue.change c SET attnums = c.attnums || made.attnums
-      FROM (SELECT c.id, jsonb_object_agg(a.attname, a.attnum) AS attnums
+    sql`UPDATE segue.change c SET attnums = c.attnums || made.attnums, column_types = c.column_types || made.types
+      FROM (SELECT c.id, jsonb_object_agg(a.attname, a.attnum) AS attnums,
+          jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod)) AS types
         FROM segue.change c JOIN pg_attribute a ON a.attrelid = c.table_oid::oid AND a.attname = ANY (c.new_columns)
         WHERE c.id = $1 AND NOT a.attisdropped AND NOT c.attnums ? a.attname::text GROUP BY c.id) made
       WHERE made.id = c.id`,
     [id],
   );
 
+const altered = (step: Step, table: TableFacts | undefined): Outcome | undefined =>
+  table === undefined || step.done(table) || (step.holds?.(table) ?? true)
+    ? undefined
+    : { kind: 'stale', message: 'The table was altered in the meantime; it is read anew.' };
+
+/** The table with hidden columns under their own names. */
+const namedWithin = async (
+  session: Session,
+  id: number,
+  name: TableName,
+  { attnums }: Recorded,
+): Promise<TableFacts | undefined> => {
+  const table = await tableWithin(session, name);
+  return table && asNamed(table, id, attnums);
+};
+
 /** The table if the step may go on, or why it may not. */
 const guard = async (session: Session, ref: LedgerRef, step: Step, { table: name }: StepOptions) => {
   const recorded = await recordedOf(session, ref.id);
-  const before = await tableWithin(session, name);
-  const early = otherTable(name, before, recorded, step.destructive);
-  if (early || !before || !step.destructive) return { refusal: early, table: before, recorded };
-  await session.run(sql`LOCK TABLE ${ident(name.schema, name.name)} IN ACCESS EXCLUSIVE MODE`);
-  // Once more, now that nobody can alter or write it.
-  const table = await tableWithin(session, name);
-  const late = otherTable(name, table, recorded, true) ?? (await usedMeanwhile(session, ref.id));
-  return { refusal: late, table, recorded };
+  const table = await namedWithin(session, ref.id, name, recorded);
+  return { refusal: otherTable(name, table, recorded, step.destructive), table, recorded };
+};
+
+/** What speaks against the step now that its table is locked, and nobody can alter or write it. */
+const guardLocked = async (
+  session: Session,
+  { ref, recorded }: { readonly ref: LedgerRef; readonly recorded: Recorded },
+  step: Step,
+  { table: name, watch }: StepOptions,
+): Promise<Outcome | undefined> => {
+  // With names spelt as when the step was made: expressions are printed without the schemas of the search path.
+  const searchPath = (schemas: readonly string[]): Promise<number> =>
+    session.run(sql`SELECT pg_catalog.set_config('search_path', $1, true)`, [searchPathText(schemas)]);
+  await searchPath([]);
+  const table = await namedWithin(session, ref.id, name, recorded);
+  await searchPath(searchPathOf(name));
+  return (
+    otherTable(name, table, recorded, true) ?? altered(step, table) ?? usedMeanwhile(session, ref.id, watch)
+  );
 };
 
 const carryOut = async (
@@ -63,6 +101,9 @@ const carryOut = async (
   if (refusal) return refusal;
   const done: Outcome = { kind: 'done', message: step.purpose };
   if (table && step.done(table)) return { ...done, message: `${step.purpose}: was done already` };
+  await takeLock(session, step, options);
+  const late = step.destructive ? await guardLocked(session, { ref, recorded }, step, options) : undefined;
+  if (late) return late;
   for (const statement of step.statements) await session.run(statement);
   if (!step.destructive) await recordNewColumns(session, ref.id);
   await record(session, ref, step);
@@ -84,6 +125,34 @@ const withinTransaction = (ref: LedgerRef, step: Step, options: StepOptions): Pr
     },
     (session) => carryOut(session, ref, step, options),
   );
+
+/** Puts on record that a step was begun which nothing but its record shows to be done; gives the ledger as it is then. */
+const begin = async (ref: LedgerRef, step: Step, options: StepOptions): Promise<LedgerRef | Outcome> => {
+  const begun = await writing(ref, { doing: step.purpose }, async (session) => {
+    const { refusal, table } = await guard(session, ref, step, options);
+    if (refusal) return refusal;
+    const taken = table && step.taken?.(table);
+    if (taken !== undefined) return { kind: 'refused', reason: 'TargetExists', message: taken };
+    await session.run(
+      sql`DELETE FROM ${historyOf(step)} WHERE change_id = $1 AND step = $2 AND finished_at IS NULL`,
+      [ref.id, step.id],
+    );
+    await record(session, ref, step, false);
+    return { kind: 'done', message: step.purpose };
+  });
+  return begun.kind === 'done' ? { ...ref, revision: ref.revision + 1 } : begun;
+};
+
+const recordFinished = async (session: Session, ref: LedgerRef, step: Step): Promise<void> => {
+  const finished = step.once
+    ? await session.run(
+        sql`UPDATE ${historyOf(step)} SET finished_at = clock_timestamp()
+          WHERE change_id = $1 AND step = $2 AND finished_at IS NULL`,
+        [ref.id, step.id],
+      )
+    : 0;
+  if (finished === 0) await record(session, ref, step);
+};
 
 // CREATE INDEX CONCURRENTLY waits for every older transaction, and lock_timeout counts that wait too. It holds up
 // neither readers nor writers meanwhile, and giving up after the time for other DDL would throw a whole build away.
@@ -113,7 +182,7 @@ const outsideTransaction = async (ref: LedgerRef, step: Step, options: StepOptio
     return outcomeOf(error, doing);
   }
   return writing(ref, { doing }, async (session) => {
-    await record(session, ref, step);
+    await recordFinished(session, ref, step);
     return { kind: 'done', message: doing };
   });
 };
@@ -126,7 +195,7 @@ const noteLockWait = async (
   outcome: Outcome,
 ): Promise<Outcome> => {
   if (outcome.kind !== 'deferred' || outcome.reason !== 'LockNotAvailable') return outcome;
-  const blockedBy = await findBlocker(ref.db, options.table, step.lock);
+  const blockedBy = await findBlocker(ref.db, [options.table, ...(step.alongside ?? [])], step.lock);
   const noted = await applyMutation(ref, { kind: 'noteLockWait' });
   if (noted.kind === 'stale') return noted;
   if (!blockedBy) return outcome;
@@ -176,6 +245,8 @@ const nameOffenders = async (
  */
 export const runStep = async (ref: LedgerRef, step: Step, options: StepOptions): Promise<Outcome> => {
   const run = step.transactional ? withinTransaction : outsideTransaction;
-  const outcome = await nameOffenders(ref, step, options, await run(ref, step, options));
-  return noteLockWait(ref, step, options, outcome);
+  const begun = step.once && !step.transactional ? await begin(ref, step, options) : ref;
+  if ('kind' in begun) return begun;
+  const outcome = await nameOffenders(begun, step, options, await run(begun, step, options));
+  return noteLockWait(begun, step, options, outcome);
 };

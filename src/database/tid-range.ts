@@ -22,7 +22,22 @@ export const pageRange = (from: number, to: number): TidRange => ({
 });
 
 // MaxHeapTuplesPerPage is 291 for the usual 8 kB page; a line pointer and a header need at least 28 bytes.
-const maxLines = (blockSize: number): number => Math.floor(blockSize / 28) + 1;
+/** At most so many lines are on a page. */
+export const maxLines = (blockSize: number): number => Math.floor(blockSize / 28) + 1;
+
+/** The range of `pages` from a place on, up to page `end`: whole pages, or, if less than one, lines of a page. */
+export const rangeOf = (from: Tid, pages: number, end: number, blockSize: number): TidRange => {
+  if (pages >= 1) return { from, to: { page: Math.min(from.page + Math.floor(pages), end), line: 0 } };
+  const line = from.line + Math.max(1, Math.floor(pages * maxLines(blockSize)));
+  return {
+    from,
+    to: line >= maxLines(blockSize) ? { page: from.page + 1, line: 0 } : { page: from.page, line },
+  };
+};
+
+/** Pages of a range, a part of one as a fraction. */
+export const pagesOf = ({ from, to }: TidRange, blockSize: number): number =>
+  to.page - from.page + (to.line - from.line) / maxLines(blockSize);
 
 /** Both halves of a range, or undefined if it holds one line only. */
 const halves = (range: TidRange, blockSize: number): readonly [TidRange, TidRange] | undefined => {

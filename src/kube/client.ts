@@ -8,7 +8,7 @@
 
 import { fieldManager } from '../api/names.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
-import { ApiError, isNotFound } from './api-error.ts';
+import { ApiError, isExpired, isNotFound } from './api-error.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { type RequestObserver, Requests } from './requests.ts';
 import { type Ref, type Resource, apiVersionOf, collectionPath, objectPath } from './resources.ts';
@@ -31,6 +31,11 @@ export interface ListOptions extends CallOptions {
   readonly fieldSelector?: string | undefined;
   /** Objects a page, 0 for all at once; default 500. All pages are fetched. */
   readonly pageSize?: number | undefined;
+}
+
+export interface ListItemsOptions<T> extends ListOptions {
+  /** Makes of each object what is kept of it, page by page, so that a long list is never held as a whole. */
+  readonly keep?: ((item: T) => T) | undefined;
 }
 
 export interface List<T> {
@@ -71,8 +76,8 @@ export interface Cluster {
   readonly namespace: string | undefined;
   /** A live, consistent read; undefined if there is no such object. */
   get<T extends KubeObject>(ref: Ref<T>, options?: CallOptions): Promise<T | undefined>;
-  /** A consistent list, fetched in pages. @throws ApiError 410 if it took so long that a page expired. */
-  list<T extends KubeObject>(resource: Resource<T>, options?: ListOptions): Promise<List<T>>;
+  /** A consistent list, fetched in pages, or all at once where it took so long that a page expired. */
+  list<T extends KubeObject>(resource: Resource<T>, options?: ListItemsOptions<T>): Promise<List<T>>;
   /** @throws ApiError 409 if it exists. Never repeated by itself, since no answer may still mean done. */
   create<T extends KubeObject>(ref: Ref<T>, object: Partially<T>, options?: CallOptions): Promise<T>;
   /**
@@ -147,8 +152,22 @@ class RestCluster implements Cluster {
     }
   }
 
-  async list<T extends KubeObject>(resource: Resource<T>, options: ListOptions = {}): Promise<List<T>> {
-    const { namespace, labelSelector, fieldSelector, pageSize = defaultPageSize } = options;
+  async list<T extends KubeObject>(
+    resource: Resource<T>,
+    options: ListItemsOptions<T> = {},
+  ): Promise<List<T>> {
+    try {
+      return await this.#pages(resource, options);
+    } catch (error) {
+      // The pages of one list expire together; without pages there is nothing to expire.
+      if (isExpired(error) && options.pageSize !== 0)
+        return await this.#pages(resource, { ...options, pageSize: 0 });
+      throw error;
+    }
+  }
+
+  async #pages<T extends KubeObject>(resource: Resource<T>, options: ListItemsOptions<T>): Promise<List<T>> {
+    const { namespace, labelSelector, fieldSelector, pageSize = defaultPageSize, keep } = options;
     const what = `${resource.plural} in ${namespace ?? 'all namespaces'}`;
     const path = collectionPath(resource, namespace);
     const items: T[] = [];
@@ -166,7 +185,10 @@ class RestCluster implements Cluster {
       );
       // Items of a list come without their kind.
       const typed = { apiVersion: apiVersionOf(resource), kind: resource.kind };
-      for (const item of page.items ?? []) items.push({ ...typed, ...item });
+      for (const item of page.items ?? []) {
+        const object = { ...typed, ...item };
+        items.push(keep === undefined ? object : keep(object));
+      }
       token = page.metadata.continue === '' ? undefined : page.metadata.continue;
       if (token === undefined) return { items, resourceVersion: page.metadata.resourceVersion };
     }

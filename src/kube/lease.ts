@@ -69,6 +69,8 @@ interface Held {
 
 /** client-go's JitterFactor. */
 const jitter = 1.2;
+/** Less than client-go's: a candidate sees a renewal up to one try late, and takes over that much later. */
+const candidateJitter = 0.5;
 
 /** 2020-01-01: see `firstTransitions`. */
 const epochMs = 1_577_836_800_000;
@@ -84,8 +86,11 @@ export class Election {
   readonly #log: Log;
   readonly #onLeading: (leading: boolean) => void;
   #held: Held | undefined;
+  #trouble: string | undefined;
   /** Another's Lease as last seen, and when we first saw it so. */
   #seen = { version: '', at: 0 };
+  /** When that one runs out, if nobody renews it. */
+  #freeAt = 0;
 
   constructor(options: ElectionOptions) {
     const timing = options.timing ?? defaultElectionTiming;
@@ -111,15 +116,19 @@ export class Election {
     return this.#held?.transitions;
   }
 
-  /** Asks the server whether we still lead. False too where it can't be asked: unknown is not yes. */
+  /** Why the Lease could not be asked for at the last try; undefined if it could. */
+  get trouble(): string | undefined {
+    return this.#trouble;
+  }
+
+  /**
+   * Asks the server whether we still lead.
+   * @throws ApiError or UnreachableError where it can't be asked: that is neither a yes nor a no.
+   */
   async stillHeld(signal?: AbortSignal): Promise<boolean> {
     if (this.#held === undefined) return false;
-    try {
-      const lease = await this.#cluster.get(this.#ref, { signal });
-      return this.#held !== undefined && lease?.spec?.holderIdentity === this.identity;
-    } catch {
-      return false;
-    }
+    const lease = await this.#cluster.get(this.#ref, { signal });
+    return this.#held !== undefined && lease?.spec?.holderIdentity === this.identity;
   }
 
   /** Waits for the lead, leads, and tells how it ended. Rejects only with what `onStarted` rejects with. */
@@ -156,12 +165,17 @@ export class Election {
     while (!signal.aborted) {
       try {
         this.#held = await this.#within(renewDeadlineMs, signal, (limit) => this.#tryAcquire(limit));
+        this.#trouble = undefined;
         if (this.#held !== undefined) return this.#held;
       } catch (error) {
+        this.#trouble = error instanceof Error ? error.message : String(error);
         if (!signal.aborted)
           this.#log.warn({ lease: this.#ref.name, err: error }, 'could not ask for the lead');
       }
-      await this.#clock.sleep(retryMs * (1 + this.#random() * jitter), signal).catch(() => {});
+      const retry = retryMs * (1 + this.#random() * candidateJitter);
+      const leftMs = this.#freeAt - this.#clock.now();
+      // Not a whole try later than it runs out.
+      await this.#clock.sleep(leftMs > 0 ? Math.min(retry, leftMs + 1) : retry, signal).catch(() => {});
     }
     return undefined;
   }
@@ -196,7 +210,8 @@ export class Election {
     if (this.#seen.version !== version) this.#seen = { version, at: now };
     const { holderIdentity = '', leaseDurationSeconds = 0 } = lease.spec ?? {};
     if (holderIdentity === '' || holderIdentity === this.identity) return true;
-    return now - this.#seen.at > leaseDurationSeconds * 1000;
+    this.#freeAt = this.#seen.at + leaseDurationSeconds * 1000;
+    return now > this.#freeAt;
   }
 
   /** Resolves with `lost` when the deadline has passed without a renewal, or another holds the Lease. */

@@ -8,7 +8,7 @@
  * version is behind ours never says so.)
  */
 
-import { ApiError, UnreachableError, isExpired } from './api-error.ts';
+import { ApiError, UnreachableError, isExpired, isForbidden } from './api-error.ts';
 import { Backoff, type BackoffOptions, watchBackoff } from './backoff.ts';
 import type { Cluster } from './client.ts';
 import type { Clock } from './clock.ts';
@@ -57,13 +57,19 @@ export interface ListWatchOptions<T extends KubeObject> {
   readonly namespace: string | undefined;
   readonly labelSelector: string | undefined;
   readonly fieldSelector: string | undefined;
+  /** What is kept of each object. */
+  readonly keep: ((object: T) => T) | undefined;
   readonly sink: ObjectSink<T>;
+  /** Told why the server refuses to list or to watch, and with nothing once it does both. */
+  readonly onRefusal: (message: string | undefined) => void;
   readonly timing: WatchTiming;
   readonly observer: WatchObserver;
   readonly log: Log;
   readonly clock: Clock;
   readonly random: () => number;
 }
+
+const same = <T>(object: T): T => object;
 
 /** A watch that ends this soon and brings nothing counts as failed (client-go: a very short watch). */
 const veryShortMs = 1000;
@@ -114,20 +120,26 @@ export class ListWatch<T extends KubeObject> {
       if (this.#version === undefined || this.#untilRelistMs() <= 0)
         this.#version = await this.#list(relist, signal);
     } catch (error) {
+      this.#noteRefusal(error);
       return { kind: 'failed', why: 'list failed', relist, error };
     }
     return await this.#watch(signal);
   }
 
+  #noteRefusal(error: unknown): void {
+    if (isForbidden(error)) this.#options.onRefusal(error.message);
+  }
+
   async #list(reason: RelistReason, signal: AbortSignal): Promise<string> {
-    const { cluster, resource, namespace, labelSelector, fieldSelector, sink, observer, clock } =
+    const { cluster, resource, namespace, labelSelector, fieldSelector, keep, sink, observer, clock } =
       this.#options;
-    const options = { namespace, labelSelector, fieldSelector, signal };
     const startedAt = clock.now();
-    const list = await cluster.list(resource, options).catch(async (error: unknown) => {
-      // The pages of one list expire together; without pages there is nothing to expire.
-      if (isExpired(error)) return await cluster.list(resource, { ...options, pageSize: 0 });
-      throw error;
+    const list = await cluster.list(resource, {
+      namespace,
+      labelSelector,
+      fieldSelector,
+      keep,
+      signal,
     });
     this.#listedAt = startedAt;
     sink.replace(list.items);
@@ -136,7 +148,7 @@ export class ListWatch<T extends KubeObject> {
   }
 
   async #watch(signal: AbortSignal): Promise<End> {
-    const { clock } = this.#options;
+    const { clock, keep = same } = this.#options;
     const startedAt = clock.now();
     let received = 0;
     try {
@@ -146,11 +158,11 @@ export class ListWatch<T extends KubeObject> {
         switch (event.type) {
           case 'ADDED':
           case 'MODIFIED':
-            this.#options.sink.put(event.object);
+            this.#options.sink.put(keep(event.object));
             this.#version = event.object.metadata.resourceVersion;
             break;
           case 'DELETED':
-            this.#options.sink.remove(event.object);
+            this.#options.sink.remove(keep(event.object));
             this.#version = event.object.metadata.resourceVersion;
             break;
           case 'BOOKMARK':
@@ -161,6 +173,7 @@ export class ListWatch<T extends KubeObject> {
         }
       }
     } catch (error) {
+      this.#noteRefusal(error);
       return endOf(error, false);
     }
     const short = received === 0 && clock.now() - startedAt < veryShortMs;
@@ -179,6 +192,7 @@ export class ListWatch<T extends KubeObject> {
       timeoutSeconds: Math.max(1, Math.ceil(Math.min(seconds, this.#untilRelistMs() / 1000))),
       silenceMs: timing.silenceMs,
       signal,
+      onOpen: () => this.#options.onRefusal(undefined),
     });
   }
 
@@ -209,10 +223,9 @@ export class ListWatch<T extends KubeObject> {
 function endOf(error: unknown, inStream: boolean): End {
   if (isExpired(error)) return { kind: 'failed', why: 'expired', relist: 'expired', error };
   if (error instanceof ApiError) {
-    // Refused for now (429, 5xx) or for lack of a right (401, 403): the version is as good as before. Anything
-    // else, such as 400 for a version from before a restored etcd, or an error within the stream, is not.
-    const keeps =
-      !inStream && (error.status === 429 || error.status >= 500 || [401, 403].includes(error.status));
+    // Refused for now (401, 429, 5xx): the version is as good as before. Anything else, such as 400 for a version from
+    // before a restored etcd, or an error within the stream, is not. Who may list and not watch (403) lists.
+    const keeps = !inStream && ([401, 429].includes(error.status) || error.status >= 500);
     return keeps
       ? { kind: 'failed', why: `${error.status}`, error }
       : { kind: 'failed', why: `${error.status}`, relist: 'failed', error };

@@ -36,6 +36,11 @@ export interface ReflectorOptions<T extends KubeObject> {
   readonly namespaces?: readonly string[] | undefined;
   readonly labelSelector?: string | undefined;
   readonly fieldSelector?: string | undefined;
+  /**
+   * Makes of each object what is kept of it: with thousands of pods that is most of the memory. Its `metadata` must
+   * keep name, namespace, uid and resourceVersion.
+   */
+  readonly keep?: ((object: T) => T) | undefined;
   readonly onChange: ChangeHandler<T>;
   readonly observer?: ReflectorObserver | undefined;
   readonly log?: Log | undefined;
@@ -80,7 +85,7 @@ export class Reflector<T extends KubeObject> {
   /** Begins to list and watch. Once only. */
   start(): void {
     if (this.#running !== undefined) throw new Error('A reflector starts once.');
-    const { cluster, resource, labelSelector, fieldSelector, timing, clock, random } = this.#options;
+    const { cluster, resource, labelSelector, fieldSelector, keep, timing, clock, random } = this.#options;
     this.#running = Promise.all(
       this.#scopes.map((scope) =>
         new ListWatch<T>({
@@ -89,7 +94,11 @@ export class Reflector<T extends KubeObject> {
           namespace: scope.namespace,
           labelSelector,
           fieldSelector,
+          keep,
           sink: scope,
+          onRefusal: (message) => {
+            scope.refusal = message;
+          },
           timing: { ...defaultWatchTiming, ...timing },
           observer: this.#observer,
           log: this.#log,
@@ -110,6 +119,11 @@ export class Reflector<T extends KubeObject> {
   /** True once every namespace was listed, and its objects told to the handler. Stays true. */
   get hasSynced(): boolean {
     return this.#scopes.every((scope) => scope.hasSynced);
+  }
+
+  /** Why the API server refuses to list or to watch, in any of the namespaces; undefined if it does not. */
+  get refusal(): string | undefined {
+    return this.#scopes.find(({ refusal }) => refusal !== undefined)?.refusal;
   }
 
   /** Resolves when `hasSynced`, which may take for ever; rejects if stopped or aborted before. */
@@ -162,6 +176,7 @@ class Scope<T extends KubeObject> implements ObjectSink<T> {
   readonly #tell: ChangeHandler<T>;
   readonly #onSynced: () => void;
   hasSynced = false;
+  refusal: string | undefined;
 
   constructor(namespace: string | undefined, tell: ChangeHandler<T>, onSynced: () => void) {
     this.namespace = namespace;

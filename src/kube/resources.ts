@@ -3,15 +3,24 @@
 import { group, kind, plural, version } from '../api/names.ts';
 import type { SchemaChange } from '../api/schema-change.ts';
 import type {
+  ConfigMap,
+  ControllerRevision,
+  CronJob,
+  DaemonSet,
   Deployment,
+  HttpRoute,
+  HorizontalPodAutoscaler,
+  Job,
   KubeEvent,
   KubeObject,
   Lease,
   Namespace,
   Pod,
   ReplicaSet,
+  Rollout,
   Secret,
   Service,
+  StatefulSet,
 } from './types.ts';
 
 declare const objectType: unique symbol;
@@ -45,8 +54,29 @@ const namespaced = <T extends KubeObject>(
 
 export const deployments = namespaced<Deployment>('apps', 'v1', 'deployments', 'Deployment');
 export const replicaSets = namespaced<ReplicaSet>('apps', 'v1', 'replicasets', 'ReplicaSet');
+export const statefulSets = namespaced<StatefulSet>('apps', 'v1', 'statefulsets', 'StatefulSet');
+export const daemonSets = namespaced<DaemonSet>('apps', 'v1', 'daemonsets', 'DaemonSet');
+export const controllerRevisions = namespaced<ControllerRevision>(
+  'apps',
+  'v1',
+  'controllerrevisions',
+  'ControllerRevision',
+);
+export const cronJobs = namespaced<CronJob>('batch', 'v1', 'cronjobs', 'CronJob');
+export const jobs = namespaced<Job>('batch', 'v1', 'jobs', 'Job');
+/** Of Argo Rollouts; a cluster need not have it. */
+export const rollouts = namespaced<Rollout>('argoproj.io', 'v1alpha1', 'rollouts', 'Rollout');
+export const horizontalPodAutoscalers = namespaced<HorizontalPodAutoscaler>(
+  'autoscaling',
+  'v2',
+  'horizontalpodautoscalers',
+  'HorizontalPodAutoscaler',
+);
 export const services = namespaced<Service>('', 'v1', 'services', 'Service');
+/** Of the Gateway API, whose CRDs a cluster may not have: every request is answered with 404 then. */
+export const httpRoutes = namespaced<HttpRoute>('gateway.networking.k8s.io', 'v1', 'httproutes', 'HTTPRoute');
 export const pods = namespaced<Pod>('', 'v1', 'pods', 'Pod');
+export const configMaps = namespaced<ConfigMap>('', 'v1', 'configmaps', 'ConfigMap');
 export const secrets = namespaced<Secret>('', 'v1', 'secrets', 'Secret');
 export const leases = namespaced<Lease>('coordination.k8s.io', 'v1', 'leases', 'Lease');
 export const events = namespaced<KubeEvent>('events.k8s.io', 'v1', 'events', 'Event');

@@ -19,6 +19,14 @@ export interface ObjectMeta {
   readonly annotations?: Labels;
   readonly finalizers?: readonly string[];
   readonly ownerReferences?: readonly OwnerReference[];
+  readonly managedFields?: readonly ManagedFields[];
+}
+
+/** Who set which fields; what is not named here is kept. */
+export interface ManagedFields {
+  readonly manager?: string;
+  readonly operation?: string;
+  readonly subresource?: string;
 }
 
 export type Labels = Readonly<Record<string, string>>;
@@ -68,11 +76,29 @@ export interface Container {
   readonly name: string;
   readonly image?: string;
   readonly env?: readonly EnvVar[];
+  readonly lifecycle?: { readonly preStop?: unknown };
+  readonly envFrom?: readonly { readonly configMapRef?: { readonly name?: string } }[];
+  readonly volumeMounts?: readonly {
+    readonly name: string;
+    readonly mountPath: string;
+    readonly subPath?: string;
+    readonly subPathExpr?: string;
+  }[];
+}
+
+/** Only what says where a ConfigMap is read. */
+export interface Volume {
+  readonly name: string;
+  readonly configMap?: { readonly name?: string };
+  readonly projected?: {
+    readonly sources?: readonly { readonly configMap?: { readonly name?: string } }[];
+  };
 }
 
 export interface PodSpec {
   readonly containers: readonly Container[];
   readonly initContainers?: readonly Container[];
+  readonly volumes?: readonly Volume[];
   readonly terminationGracePeriodSeconds?: number;
 }
 
@@ -103,6 +129,15 @@ export interface Deployment extends KubeObject {
   };
 }
 
+/** autoscaling/v2. */
+export interface HorizontalPodAutoscaler extends KubeObject {
+  readonly spec: {
+    readonly scaleTargetRef: { readonly kind: string; readonly name: string };
+    readonly minReplicas?: number;
+    readonly maxReplicas: number;
+  };
+}
+
 export interface ReplicaSet extends KubeObject {
   readonly spec: {
     readonly replicas?: number;
@@ -114,6 +149,57 @@ export interface ReplicaSet extends KubeObject {
     readonly replicas: number;
     readonly readyReplicas?: number;
     readonly availableReplicas?: number;
+  };
+}
+
+export interface StatefulSet extends KubeObject {
+  readonly spec: {
+    readonly replicas?: number;
+    readonly selector: LabelSelector;
+    readonly template: PodTemplate;
+    readonly updateStrategy?: { readonly type?: string };
+  };
+  readonly status?: {
+    readonly observedGeneration?: number;
+    /** Of the template that pods are made from while an update has not come to its end. */
+    readonly currentRevision?: string;
+    readonly updateRevision?: string;
+  };
+}
+
+export interface DaemonSet extends KubeObject {
+  readonly spec: { readonly selector: LabelSelector; readonly template: PodTemplate };
+  readonly status?: { readonly observedGeneration?: number };
+}
+
+/** A former state of a StatefulSet. */
+export interface ControllerRevision extends KubeObject {
+  readonly data?: { readonly spec?: { readonly template?: PodTemplate } };
+}
+
+export interface CronJob extends KubeObject {
+  readonly spec: { readonly jobTemplate: { readonly spec: { readonly template: PodTemplate } } };
+}
+
+export interface Job extends KubeObject {
+  readonly spec: { readonly template: PodTemplate };
+  readonly status?: { readonly conditions?: readonly Condition[] };
+}
+
+/** argoproj.io/v1alpha1. */
+export interface Rollout extends KubeObject {
+  readonly spec: {
+    /** Absent, as the template is, where `workloadRef` says whose to take. */
+    readonly selector?: LabelSelector;
+    readonly template?: PodTemplate;
+    readonly workloadRef?: { readonly kind?: string; readonly name?: string };
+  };
+  readonly status?: {
+    /** A number written as text. */
+    readonly observedGeneration?: string;
+    readonly workloadObservedGeneration?: string;
+    /** Hash of the ReplicaSet that an abort goes back to. */
+    readonly stableRS?: string;
   };
 }
 
@@ -159,8 +245,63 @@ export interface Service extends KubeObject {
       readonly port: number;
       readonly targetPort?: number | string;
       readonly protocol?: string;
+      readonly nodePort?: number;
     }[];
   };
+}
+
+/**
+ * gateway.networking.k8s.io/v1, as far as it is read. Rules keep whatever else they have at run time: timeouts,
+ * session persistence, filters of vendors.
+ */
+export interface HttpRoute extends KubeObject {
+  readonly spec: {
+    readonly parentRefs?: readonly ParentRef[];
+    readonly rules?: readonly HttpRouteRule[];
+  };
+  readonly status?: {
+    /** One for each of the route's parents and each controller that has an opinion on it. */
+    readonly parents?: readonly {
+      readonly parentRef: ParentRef;
+      readonly controllerName?: string;
+      readonly conditions?: readonly Condition[];
+    }[];
+  };
+}
+
+/** What a route hangs on, mostly a Gateway, and one of its listeners. */
+export interface ParentRef {
+  readonly group?: string;
+  readonly kind?: string;
+  readonly namespace?: string;
+  readonly name: string;
+  readonly sectionName?: string;
+  readonly port?: number;
+}
+
+export interface HttpRouteRule {
+  readonly name?: string;
+  readonly matches?: readonly HttpRouteMatch[];
+  readonly backendRefs?: readonly HttpBackendRef[];
+}
+
+export interface HttpRouteMatch {
+  readonly headers?: readonly { readonly type?: string; readonly name: string; readonly value: string }[];
+}
+
+/** `weight` is 1 where it is not given. */
+export interface HttpBackendRef {
+  readonly group?: string;
+  readonly kind?: string;
+  readonly namespace?: string;
+  readonly name: string;
+  readonly port?: number;
+  readonly weight?: number;
+}
+
+export interface ConfigMap extends KubeObject {
+  readonly data?: Readonly<Record<string, string>>;
+  readonly immutable?: boolean;
 }
 
 /** `data` is base64. Never log one. */

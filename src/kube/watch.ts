@@ -28,6 +28,8 @@ export interface WatchOptions {
    */
   readonly silenceMs: number;
   readonly signal: AbortSignal;
+  /** Told once the server has taken the watch, which may be long before the first event; must not throw. */
+  readonly onOpen?: (() => void) | undefined;
 }
 
 interface RawEvent {
@@ -61,6 +63,7 @@ export async function* watchLines<T extends KubeObject>(
     },
   };
   const body = await requests.open(request, signal, options.silenceMs);
+  options.onOpen?.();
   try {
     for await (const line of linesOf(body)) yield eventFrom<T>(JSON.parse(line) as RawEvent, request.what);
   } catch (error) {

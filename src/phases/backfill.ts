@@ -1,19 +1,10 @@
-import type { VerificationFacts } from '../api/facts.ts';
+import { endComparison, isVerified, leftOut, verify } from './verify.ts';
 import { act, wait, type Decision } from './decision.ts';
 import type { ActiveFacts } from './facts.ts';
-import { leave, leaveBack, nextStep, noPodAbove, unknownFact } from './gates.ts';
+import { leave, leaveBack, lockGivenUp, nextStep, noPodAbove, unknownFact } from './gates.ts';
 import type { PhaseLogic } from './phase.ts';
-
-const retryHint = (facts: ActiveFacts): string =>
-  `then kubectl annotate --overwrite schange ${facts.resource.name} -n ${facts.resource.namespace} segue.dev/retry="$(date +%s)"`;
-
-/** True if a verification after the last backfill found that every row agrees, or there is nothing to compare. */
-export const isVerified = (facts: ActiveFacts): boolean => {
-  const { verification, backfill } = facts.active;
-  if (facts.change.rows === undefined) return true;
-  if (verification === undefined || !backfill.done) return false;
-  return verification.mismatches === 0;
-};
+import { triggersKept } from './tampered.ts';
+import { outsideWindow } from './outside-window.ts';
 
 /**
  * The next stretch of the backfill, if rows are left. Later phases ask too: a partition that is attached after
@@ -22,38 +13,41 @@ export const isVerified = (facts: ActiveFacts): boolean => {
 export const fill = (facts: ActiveFacts): Decision | undefined => {
   const { backfill } = facts.active;
   if (backfill.done || facts.change.rows === undefined) return undefined;
-  return act(
-    { kind: 'backfill' },
-    `Filling ${facts.change.newColumns.join(', ')}: ${backfill.rowsDone} of about ${backfill.rowsTotal} rows.`,
+  return (
+    lockGivenUp(facts, 'fill rows that others hold') ??
+    endComparison(facts) ??
+    outsideWindow(facts, 'backfill') ??
+    act(
+      { kind: 'backfill' },
+      facts.active.repair.running
+        ? `Repairing ${facts.change.newColumns.join(', ')}: ${backfill.rowsDone} rows computed anew.`
+        : `Filling ${facts.change.newColumns.join(', ')}: ${backfill.rowsDone} of about ${backfill.rowsTotal} rows.`,
+    )
   );
 };
+
+/** Rows that could not be converted are tried again from time to time: somebody may have corrected them. */
+export const retryBadRows = (facts: ActiveFacts): Decision | undefined =>
+  facts.active.backfill.badRowsDue && facts.change.rows !== undefined
+    ? act(
+        { kind: 'retryBadRows' },
+        `Trying ${facts.active.backfill.badRows} rows again that could not be converted.`,
+        'BadRows',
+      )
+    : undefined;
 
 const badRows = (facts: ActiveFacts): Decision | undefined => {
   const { badRows: count, sampleBadKeys } = facts.active.backfill;
-  if (count === 0) return undefined;
-  return wait(
-    'BadRows',
-    `${count} rows could not be converted, the others are done. Keys: ${sampleBadKeys.join(', ')}. Correct those rows or the expression, ${retryHint(facts)}.`,
-    60_000,
+  // Rows that are skipped are looked at again before Drop.
+  if (count === 0 || facts.resource.spec.backfill.onBadRow === 'Skip') return undefined;
+  return (
+    retryBadRows(facts) ??
+    wait(
+      'BadRows',
+      `${count} rows could not be converted, the others are done. Keys: ${sampleBadKeys.join(', ')}. Correct those rows; they are tried again every minute. Or set spec.backfill.onBadRow to Skip and go on without them.`,
+      60_000,
+    )
   );
-};
-
-const mismatch = (
-  facts: ActiveFacts,
-  { mismatches, rowsCompared, sampleKeys }: VerificationFacts,
-): Decision =>
-  wait(
-    'VerificationFailed',
-    `${mismatches} of ${rowsCompared} rows differ between old and new columns. Keys: ${sampleKeys.join(', ')}. Reads do not switch. Find out who wrote them, correct them, ${retryHint(facts)}.`,
-    60_000,
-  );
-
-const verify = (facts: ActiveFacts): Decision | undefined => {
-  const { verification } = facts.active;
-  if (facts.change.rows === undefined) return undefined;
-  if (verification === undefined)
-    return act({ kind: 'verify' }, 'Comparing every row’s old columns with the new ones.');
-  return isVerified(facts) ? undefined : mismatch(facts, verification);
 };
 
 // While rows may lack their new values the triggers are wide; they are narrowed only once all are verified.
@@ -61,6 +55,12 @@ const wide = (facts: ActiveFacts): Decision | undefined =>
   facts.resource.spec.dualWrite.mode === 'Application' || isVerified(facts)
     ? undefined
     : nextStep(facts, facts.change.triggers(facts.active.id, facts.columns, 'wide'));
+
+// Of the modes that it may be in by now, only wide fills what was written past the triggers.
+const kept = (facts: ActiveFacts): Decision | undefined =>
+  facts.resource.spec.dualWrite.mode === 'Application'
+    ? undefined
+    : triggersKept(facts, ...(isVerified(facts) ? (['narrow', 'wide'] as const) : (['wide'] as const)));
 
 const narrow = (facts: ActiveFacts): Decision | undefined =>
   nextStep(facts, facts.change.triggers(facts.active.id, facts.columns, 'narrow'));
@@ -79,6 +79,7 @@ const replayed = (facts: ActiveFacts): Decision | undefined => {
 export const backfill: PhaseLogic = {
   name: 'Backfill',
   next: (facts) =>
+    kept(facts) ??
     wide(facts) ??
     fill(facts) ??
     badRows(facts) ??
@@ -86,10 +87,11 @@ export const backfill: PhaseLogic = {
     nextStep(facts, facts.change.constrain(facts.active.id, facts.columns)) ??
     narrow(facts) ??
     replayed(facts) ??
-    leave(facts, 'Backfill'),
+    leave(facts, 'Backfill', leftOut(facts)),
   undo: (facts) =>
     // What it takes back, such as a NOT NULL that was lifted, is what newer code rests on.
     noPodAbove(facts, 'writes-both') ??
+    endComparison(facts) ??
     nextStep(facts, facts.change.undo.constrain(facts.active.id, facts.columns, facts.active.oldNotNull)) ??
     leaveBack('Backfill'),
 };

@@ -3,9 +3,12 @@
  * a cluster. Guards first, in the order in which they outrank each other; then the phase has the word.
  */
 import type { LedgerFacts } from '../api/facts.ts';
-import type { Phase } from '../api/phase.ts';
+import { sameJson } from '../api/json.ts';
+import { isBefore, type Phase } from '../api/phase.ts';
+import { asNamed } from '../changes/hide.ts';
 import { addColumn } from './add-column.ts';
 import { backfill } from './backfill.ts';
+import { codeAhead, stopsAtOnce } from './code-ahead.ts';
 import { act, wait, type Decision } from './decision.ts';
 import { deleting } from './deleting.ts';
 import { drop, isDropped } from './drop.ts';
@@ -14,8 +17,13 @@ import type { ActiveFacts, Facts } from './facts.ts';
 import { leave, leaveBack, rollOut, unknownFact } from './gates.ts';
 import { pending } from './pending.ts';
 import type { PhaseLogic } from './phase.ts';
-import { quarantine } from './quarantine.ts';
+import { showAtOnce } from './rehearsal.ts';
+import { returnTraffic } from './suspended.ts';
+import { newUse, quarantine } from './quarantine.ts';
 import { switchReads } from './switch-reads.ts';
+import { columnsChanged } from './tampered.ts';
+import { repair } from './verify.ts';
+import { approvalInstead } from './vouched.ts';
 
 const logic: Readonly<Record<Phase, PhaseLogic>> = {
   AddColumn: addColumn,
@@ -24,19 +32,6 @@ const logic: Readonly<Record<Phase, PhaseLogic>> = {
   SwitchReads: switchReads,
   Quarantine: quarantine,
   Drop: drop,
-};
-
-/** Equality of JSON values, whatever the order of their members: jsonb does not keep it. */
-export const sameJson = (a: unknown, b: unknown): boolean => {
-  if (Object.is(a, b)) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
-  const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
-  const keys = Object.keys(left);
-  return (
-    Array.isArray(a) === Array.isArray(b) &&
-    keys.length === Object.keys(right).length &&
-    keys.every((key) => key in right && sameJson(left[key], right[key]))
-  );
 };
 
 /** What the ledger's entry means for a resource that did not make it: the same change, or somebody else's. */
@@ -86,12 +81,32 @@ const endMessage = (facts: Facts, ledger: LedgerFacts): string => {
   return 'The change was given up half-way; columns are left with their data.';
 };
 
+/** With `onUse: Hold` another try means that the user has been seen to: first the clock is set back for it. */
+const heldUse = (facts: ActiveFacts): Decision | undefined => {
+  const use = newUse(facts);
+  if (use === undefined || facts.resource.spec.quarantine.onUse !== 'Hold') return undefined;
+  if (facts.active.direction === 'back') return undefined;
+  return act(
+    { kind: 'restartQuarantine', use },
+    'The quarantine starts anew, as the retry annotation asks.',
+    'ColumnInUse',
+  );
+};
+
 /** A person's word by annotation, not yet acted upon. */
 const command = (facts: ActiveFacts): Decision | undefined => {
   const { retry, approval, spec } = facts.resource;
   if (retry !== '' && retry !== facts.active.handledRetry)
-    return act({ kind: 'retry', value: retry }, 'Trying again, as the retry annotation asks.');
-  if (approval === undefined || !spec.approvals.includes(approval.phase)) return undefined;
+    return (
+      heldUse(facts) ?? act({ kind: 'retry', value: retry }, 'Trying again, as the retry annotation asks.')
+    );
+  const repairing = repair(facts);
+  if (repairing) return repairing;
+  if (
+    approval === undefined ||
+    (!spec.approvals.includes(approval.phase) && approvalInstead(facts, approval.phase) === undefined)
+  )
+    return undefined;
   if (facts.active.approvals.some(({ phase }) => phase === approval.phase)) return undefined;
   return act({ kind: 'approve', ...approval }, `${approval.phase} was approved.`);
 };
@@ -102,26 +117,85 @@ const skip = (facts: ActiveFacts, why: string): Decision => {
   return rollOut(facts) ?? (direction === 'back' ? leaveBack(phase) : leave(facts, phase, why));
 };
 
+/**
+ * spec.rollback was taken back after the walk-back had begun. It goes on all the same: what later phases rest on,
+ * such as rows that are known to agree, may be gone already, and half of a way back is no state to begin from.
+ */
+const withdrawn = ({ active: { direction }, resource: { spec, namespace, name } }: ActiveFacts): string =>
+  direction === 'back' && !spec.rollback
+    ? ` spec.rollback is false again, but a walk-back that has begun goes to its end; kubectl delete schange ${name} -n ${namespace} and apply it again then, to start over.`
+    : '';
+
+/**
+ * With a target before the phase that it is in, a change does nothing further in it. A roll-out that was begun comes
+ * to its end, since half of one is worse than none or all, and uses of the old columns are looked for as before.
+ */
+const atLoweredTarget = (facts: ActiveFacts, next: Decision): Decision => {
+  const { active: ledger, resource } = facts;
+  const { targetPhase } = resource.spec;
+  if (next.kind !== 'act' || ledger.direction === 'back') return next;
+  if (!isBefore(targetPhase, ledger.phase) || isDropped(facts)) return next;
+  if (next.action.kind === 'rollout' || next.action.kind === 'look') return next;
+  return (
+    showAtOnce(facts, `spec.targetPhase is ${targetPhase}`) ??
+    wait(
+      'TargetPhaseLowered',
+      `spec.targetPhase was lowered to ${targetPhase}, and the change is in ${ledger.phase} already: it stands still there, and nothing is taken back. Raise spec.targetPhase to go on, or set spec.rollback: true to walk back.`,
+      60_000,
+    )
+  );
+};
+
 const active = (facts: ActiveFacts): Decision => {
+  const decision = underWay(facts);
+  return { ...decision, message: `${decision.message}${withdrawn(facts)}` };
+};
+
+const underWay = (facts: ActiveFacts): Decision => {
   const { active: ledger, resource } = facts;
   const commanded = command(facts);
   if (commanded) return commanded;
   if (resource.spec.suspend)
-    return wait(
-      'Suspended',
-      `spec.suspend is true: ${ledger.phase} stands still. Set it to false to go on.`,
-      60_000,
+    return (
+      showAtOnce(facts, 'spec.suspend is true') ??
+      returnTraffic(facts) ??
+      wait(
+        'Suspended',
+        `spec.suspend is true: ${ledger.phase} stands still. Set it to false to go on.`,
+        60_000,
+      )
     );
-  if (resource.spec.rollback && ledger.direction === 'forward' && !isDropped(facts))
+  if (resource.spec.rollback && ledger.direction === 'forward' && !isDropped(facts)) {
+    const why = facts.change.noWayBack?.(ledger.id, facts.columns);
+    if (why !== undefined)
+      return wait('NoWayBack', `spec.rollback is true, but the change can't be walked back: ${why}`, 60_000);
     return act(
       { kind: 'turnBack' },
       `spec.rollback is true: walking back from ${ledger.phase}.`,
       'RollingBack',
     );
-  const skipped = facts.change.skips[ledger.phase];
+  }
+  const changed = isDropped(facts) ? undefined : columnsChanged(facts);
+  if (changed) return changed;
+  const decision = atLoweredTarget(facts, inPhase(facts));
+  return heldAtOnce(facts, decision) ?? decision;
+};
+
+const inPhase = (facts: ActiveFacts): Decision => {
+  const { phase, direction } = facts.active;
+  const skipped = facts.change.skips[phase];
   if (skipped !== undefined) return skip(facts, skipped);
-  const phase = logic[ledger.phase];
-  return ledger.direction === 'back' ? phase.undo(facts) : phase.next(facts);
+  return direction === 'back' ? logic[phase].undo(facts) : logic[phase].next(facts);
+};
+
+/** Stops a phase while code runs ahead; but for what rolls code, which may be what settles it. */
+const heldAtOnce = (facts: ActiveFacts, decision: Decision): Decision | undefined => {
+  const { active: ledger, workloads } = facts;
+  if (!workloads.known || !stopsAtOnce(ledger)) return undefined;
+  const ahead = codeAhead(ledger, workloads.value, decision);
+  if (ahead === undefined) return undefined;
+  const rolling = rollOut(facts);
+  return rolling?.kind === 'act' ? rolling : wait('CodeAhead', ahead, 2_000);
 };
 
 /** What to do next, and why. */
@@ -140,5 +214,5 @@ export const decide = (facts: Facts): Decision => {
       `${facts.change.table.schema}.${facts.change.table.name} is not the table that this change began with: it was dropped, renamed or made again. Bring it back, or delete the resource.`,
       15_000,
     );
-  return active({ ...facts, active: ledger, columns });
+  return active({ ...facts, active: ledger, columns: asNamed(columns, ledger.id, ledger.attnums) });
 };

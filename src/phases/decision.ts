@@ -17,13 +17,23 @@ export type Action =
   | { readonly kind: 'step'; readonly step: Step }
   /** Shows on a row, in a transaction that is rolled back, that the triggers act. */
   | { readonly kind: 'prove' }
+  /** The triggers were found missing: what rests on them is forgotten before they are made anew. */
+  | { readonly kind: 'distrust' }
   | { readonly kind: 'backfill' }
+  /** Tries rows again that could not be converted. */
+  | { readonly kind: 'retryBadRows' }
   | { readonly kind: 'verify' }
   | { readonly kind: 'rollout'; readonly step: RolloutStep }
   | { readonly kind: 'enter'; readonly to: Phase; readonly from: Phase; readonly skipped?: string }
   | { readonly kind: 'turnBack' }
   | { readonly kind: 'approve'; readonly phase: Phase; readonly by: string }
   | { readonly kind: 'retry'; readonly value: string }
+  /** Has rows that differ computed anew; with `refused` only takes note that it was asked for. */
+  | { readonly kind: 'repair'; readonly value: string; readonly refused?: string }
+  /** Copies old values of rows into the archive, for a while. */
+  | { readonly kind: 'archive' }
+  /** Looks into the server's own records for uses of the old columns. */
+  | { readonly kind: 'look' }
   | { readonly kind: 'startQuarantine' }
   | { readonly kind: 'restartQuarantine'; readonly use: UseFacts }
   | {

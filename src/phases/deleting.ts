@@ -3,18 +3,29 @@
  * it never hangs for ever: after a deadline it is let go with a Warning, because a namespace that can't be
  * deleted is worse than triggers that a later resource of the same name finds and takes over.
  */
+import { discardArchive } from '../changes/archive.ts';
+import { asNamed } from '../changes/hide.ts';
 import { act, wait, type Decision } from './decision.ts';
+import { isContracted } from './drop.ts';
 import type { Facts } from './facts.ts';
 import { nextStep, rollOut } from './gates.ts';
+import { endComparison } from './verify.ts';
+import { showAtOnce } from './rehearsal.ts';
 
 const deadlineMs = 50_000;
+// What can be done may take a little longer; what is refused, or waits for a lock, may not be tried for ever.
+const lastMs = 110_000;
+
+const isRelease = (decision: Decision): boolean =>
+  decision.kind === 'act' && decision.action.kind === 'release';
 
 const giveUp = (facts: Facts, blocked: Decision): Decision => {
   const since = facts.resource.deletingSince ?? facts.now;
-  if (blocked.kind !== 'wait' || facts.now - since < deadlineMs) return blocked;
+  const limitMs = blocked.kind === 'wait' ? deadlineMs : lastMs;
+  if (isRelease(blocked) || facts.now - since < limitMs) return blocked;
   return act(
     { kind: 'release' },
-    `Let go without tidying up, because it could not be done within ${deadlineMs / 1000} s: ${blocked.message} Triggers named ~segue_… and functions in schema segue may be left; apply the resource again to go on from there.`,
+    `Let go without tidying up, because it could not be done within ${limitMs / 1000} s: ${blocked.message} Triggers named ~segue_… and functions in schema segue may be left; apply the resource again to go on from there.`,
     'CleanupAbandoned',
   );
 };
@@ -33,8 +44,17 @@ const tidy = (facts: Facts): Decision => {
     'Deleting',
   );
   if (columns === undefined || columns.oid !== active.tableOid) return finish;
-  const here = { ...facts, active, columns };
-  return rollOut(here) ?? nextStep(here, facts.change.undo.abandon(active.id, columns)) ?? finish;
+  const here = { ...facts, active, columns: asNamed(columns, active.id, active.attnums) };
+  // The columns and the triggers are gone together; what would compare them has nothing left to name.
+  if (isContracted(facts.change, active, here.columns)) return rollOut(here) ?? finish;
+  const steps = [discardArchive(active.id, columns), ...facts.change.undo.abandon(active.id, columns)];
+  return (
+    showAtOnce(here, 'The resource is deleted') ??
+    rollOut(here) ??
+    endComparison(here) ??
+    nextStep(here, steps) ??
+    finish
+  );
 };
 
 /** What to do for a resource with a deletion timestamp. */

@@ -18,7 +18,10 @@ const byTriggers = (facts: ActiveFacts): Decision =>
   leave(facts, 'DualWrite');
 
 const byApplication = (facts: ActiveFacts): Decision =>
-  rollOut(facts) ?? noPodBelow(facts, 'writes-both') ?? leave(facts, 'DualWrite');
+  nextStep(facts, facts.change.conversions?.(facts.active.id, facts.columns) ?? []) ??
+  rollOut(facts) ??
+  noPodBelow(facts, 'writes-both') ??
+  leave(facts, 'DualWrite');
 
 /** Both sides are written from here on. Left when triggers are proven, or no pod writes the old side alone. */
 export const dualWrite: PhaseLogic = {

@@ -16,6 +16,8 @@ export interface ResourceFacts {
   readonly approval?: { readonly phase: Phase; readonly by: string };
   /** Value of the retry annotation, empty without one. */
   readonly retry: string;
+  /** Value of the repair annotation, empty without one. */
+  readonly repair: string;
   readonly spec: SchemaChangeSpec;
 }
 
@@ -31,6 +33,8 @@ export interface Facts {
   readonly table: Fact<TableFacts | undefined>;
   /** Expressions, workloads and other changes; looked into only before a change begins. */
   readonly preflight: Fact<readonly Violation[]>;
+  /** Functions whose text seems to name old columns; looked for before a change begins and before Drop. */
+  readonly mentions?: readonly string[];
   readonly workloads: Fact<readonly WorkloadFacts[]>;
   /** True once every read replica has replayed the last write that reads depend on. */
   readonly replicasReplayed: Fact<boolean>;

@@ -1,22 +1,27 @@
 /** Conditions that several phases share. Each returns the decision that it forces, or undefined to let pass. */
 import { formatTime, parseDuration } from '../api/duration.ts';
-import type { Fact, WorkloadFacts } from '../api/facts.ts';
-import { codes, isBefore, isBelow, phaseAfter, phaseBefore, type Code, type Phase } from '../api/phase.ts';
+import type { Fact } from '../api/facts.ts';
+import { isBefore, isBelow, phaseAfter, phaseBefore, type Code, type Phase } from '../api/phase.ts';
 import type { Step } from '../changes/change.ts';
+import { aheadAtDoor } from './code-ahead.ts';
 import { act, wait, type Decision } from './decision.ts';
 import type { ActiveFacts } from './facts.ts';
+import { alsoMentioned } from './mentions.ts';
+import { runningCode } from './running-code.ts';
+import { approvalInstead } from './vouched.ts';
 
 /** An unknown fact is never a "no": it waits, and says what would make it known. */
 export const unknownFact = (fact: Extract<Fact<unknown>, { known: false }>): Decision =>
   wait(fact.reason, fact.message, 5_000);
 
-const lockGivenUp = (facts: ActiveFacts, step: Step): Decision | undefined => {
+/** Holds once a lock has been asked for in vain for too long; `doing` is a fragment such as "add column x". */
+export const lockGivenUp = (facts: ActiveFacts, doing: string): Decision | undefined => {
   const { name, namespace, spec } = facts.resource;
   const since = facts.active.lockWaitSince;
   if (since === undefined || facts.now - since <= parseDuration(spec.locks.giveUpAfter)) return undefined;
   return wait(
     'LockGivenUp',
-    `Could not ${step.purpose}: its lock has not come since ${formatTime(since)}, longer than locks.giveUpAfter. End the session that holds the table (pg_stat_activity shows it), then kubectl annotate --overwrite schange ${name} -n ${namespace} segue.dev/retry="$(date +%s)"`,
+    `Could not ${doing}: its lock has not come since ${formatTime(since)}, longer than locks.giveUpAfter. End the session in the way (pg_stat_activity shows it), then kubectl annotate --overwrite schange ${name} -n ${namespace} segue.dev/retry="$(date +%s)"`,
     60_000,
   );
 };
@@ -25,7 +30,9 @@ const lockGivenUp = (facts: ActiveFacts, step: Step): Decision | undefined => {
 export const nextStep = (facts: ActiveFacts, steps: readonly Step[]): Decision | undefined => {
   const step = steps.find((candidate) => !candidate.done(facts.columns));
   if (step === undefined) return undefined;
-  const givenUp = lockGivenUp(facts, step);
+  const stuck = step.stuck?.(facts.columns);
+  if (stuck !== undefined) return wait('StepInterrupted', stuck, 60_000);
+  const givenUp = lockGivenUp(facts, step.purpose);
   if (givenUp) return givenUp;
   return act({ kind: 'step', step }, `On ${facts.columns.schema}.${facts.columns.name}: ${step.purpose}.`);
 };
@@ -42,29 +49,19 @@ export const rollOut = (facts: ActiveFacts): Decision | undefined => {
   return undefined;
 };
 
-const podsThat = (workload: WorkloadFacts, matches: (code: Code) => boolean): readonly string[] =>
-  codes.filter(matches).flatMap((code) => {
-    const count = workload.podsByCode[code];
-    const names = workload.podNames[code];
-    return count === 0 ? [] : [`${count} ${code} (${names.join(', ')}${count > names.length ? ', …' : ''})`];
-  });
-
-const pods = (
+const blockedBy = (
   facts: ActiveFacts,
   matches: (code: Code) => boolean,
   blocked: (found: string) => Decision,
 ): Decision | undefined => {
   if (!facts.workloads.known) return unknownFact(facts.workloads);
-  const found = facts.workloads.value.flatMap((workload) => {
-    const named = podsThat(workload, matches);
-    return named.length === 0 ? [] : [`${workload.deployment}: ${named.join('; ')}`];
-  });
-  return found.length === 0 ? undefined : blocked(found.join('. '));
+  const found = runningCode(facts.workloads.value, { code: matches, unknown: true });
+  return found === undefined ? undefined : blocked(found);
 };
 
-/** Waits while a pod runs code below `code`; Terminating pods count, for they still hold connections. */
+/** Waits while a pod runs code below `code`, or the next one may. Terminating pods count: they still hold connections. */
 export const noPodBelow = (facts: ActiveFacts, code: Code): Decision | undefined =>
-  pods(
+  blockedBy(
     facts,
     (present) => isBelow(present, code),
     (found) =>
@@ -75,9 +72,9 @@ export const noPodBelow = (facts: ActiveFacts, code: Code): Decision | undefined
       ),
   );
 
-/** Waits while a pod runs code above `code`: on the way back it must be gone before its columns are. */
+/** Waits while a pod runs code above `code`, or the next one may: on the way back it must be gone before its columns are. */
 export const noPodAbove = (facts: ActiveFacts, code: Code): Decision | undefined =>
-  pods(
+  blockedBy(
     facts,
     (present) => isBelow(code, present),
     (found) =>
@@ -88,30 +85,7 @@ export const noPodAbove = (facts: ActiveFacts, code: Code): Decision | undefined
       ),
   );
 
-// What may run once a phase is done; see "Code and schema" in the documentation.
-const allowed: Readonly<Record<Phase, Code>> = {
-  AddColumn: 'writes-both',
-  DualWrite: 'writes-both',
-  Backfill: 'new-only',
-  SwitchReads: 'new-only',
-  Quarantine: 'new-only',
-  Drop: 'new-only',
-};
-
-/** Holds while pods claim more than the schema can give them yet. */
-const codeAhead = (facts: ActiveFacts, phase: Phase): Decision | undefined =>
-  pods(
-    facts,
-    (present) => isBelow(allowed[phase], present),
-    (found) =>
-      wait(
-        'CodeAhead',
-        `Code runs ahead of its schema: ${found}, but ${phase} allows at most ${allowed[phase]}. Roll those pods back; no further phase begins before.`,
-        5_000,
-      ),
-  );
-
-/** What every phase checks at its end: code ahead, target phase, approval; then the next phase is entered. */
+/** What every phase checks at its end: target phase, approval, code ahead; then the next phase is entered. */
 export const leave = (facts: ActiveFacts, phase: Phase, skipped?: string): Decision => {
   const { targetPhase } = facts.resource.spec;
   const next = phaseAfter(phase);
@@ -121,8 +95,6 @@ export const leave = (facts: ActiveFacts, phase: Phase, skipped?: string): Decis
       'Everything is done; closing the ledger.',
       'Completed',
     );
-  const ahead = codeAhead(facts, phase);
-  if (ahead) return ahead;
   if (!isBefore(phase, targetPhase))
     return wait(
       'TargetPhaseReached',
@@ -132,20 +104,24 @@ export const leave = (facts: ActiveFacts, phase: Phase, skipped?: string): Decis
   // A phase without work waits for nobody's word.
   const awaited = facts.change.skips[next] === undefined ? awaitingApproval(facts, next) : undefined;
   if (awaited) return awaited;
+  // Last, so that a door at which it waits anyway keeps Ready True.
+  const ahead = aheadAtDoor(facts, phase);
+  if (ahead) return ahead;
   return act(
     { kind: 'enter', to: next, from: phase, ...(skipped === undefined ? {} : { skipped }) },
     `${phase} is done${skipped === undefined ? '' : ` (${skipped})`}; ${next} begins.`,
   );
 };
 
-/** Waits for a person where the resource asks for one before `phase`. */
+/** Waits for a person where the resource asks for one before `phase`, or no verified copy vouches for what it drops. */
 export const awaitingApproval = (facts: ActiveFacts, phase: Phase): Decision | undefined => {
-  if (!facts.resource.spec.approvals.includes(phase)) return undefined;
+  const because = approvalInstead(facts, phase);
+  if (because === undefined && !facts.resource.spec.approvals.includes(phase)) return undefined;
   if (facts.active.approvals.some((approval) => approval.phase === phase)) return undefined;
   const { name, namespace } = facts.resource;
   return wait(
     'AwaitingApproval',
-    `${phase} waits for approval: kubectl annotate schange ${name} -n ${namespace} segue.dev/approve=${phase}`,
+    `${phase} waits for approval${because === undefined ? '' : `, for ${because}`}: kubectl annotate schange ${name} -n ${namespace} segue.dev/approve=${phase}${phase === 'Drop' && alsoMentioned(facts) ? `.${alsoMentioned(facts)}` : ''}`,
     60_000,
   );
 };

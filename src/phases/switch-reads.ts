@@ -1,11 +1,23 @@
 import { fill } from './backfill.ts';
 import { leave, leaveBack, noPodAbove, noPodBelow, rollOut } from './gates.ts';
 import type { PhaseLogic } from './phase.ts';
+import { triggersKept } from './tampered.ts';
+import { verify } from './verify.ts';
 
 /** The application begins to read the new columns. Left when no pod is below `reads-new`. */
 export const switchReads: PhaseLogic = {
   name: 'SwitchReads',
   next: (facts) =>
-    fill(facts) ?? rollOut(facts) ?? noPodBelow(facts, 'reads-new') ?? leave(facts, 'SwitchReads'),
-  undo: (facts) => rollOut(facts) ?? noPodAbove(facts, 'writes-both') ?? leaveBack('SwitchReads'),
+    triggersKept(facts, 'narrow') ??
+    fill(facts) ??
+    verify(facts) ??
+    rollOut(facts) ??
+    noPodBelow(facts, 'reads-new') ??
+    leave(facts, 'SwitchReads'),
+  undo: (facts) =>
+    triggersKept(facts, 'narrow') ??
+    verify(facts) ??
+    rollOut(facts) ??
+    noPodAbove(facts, 'writes-both') ??
+    leaveBack('SwitchReads'),
 };

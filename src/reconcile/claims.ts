@@ -8,7 +8,7 @@ import { FencedError } from '../api/outcome.ts';
 import type { Database } from '../database/databases.ts';
 import { claim, type Fence } from '../database/fence.ts';
 
-/** Answers whether this process leads, from the API server and not from memory. */
+/** Answers whether this process leads, from the API server and not from memory; rejects where that can't be asked. */
 export interface Leadership {
   stillHeld(): Promise<boolean>;
 }
@@ -26,7 +26,8 @@ export class Claims {
 
   /**
    * Runs something that writes, under this operator's claim on the database.
-   * @throws FencedError if another leads: the process must stop.
+   * @throws FencedError if another leads: the process must stop. Whatever keeps the question from being answered:
+   * nothing is written then, and it may be tried again, since to stop would give the lead away for nothing.
    */
   async with(db: Database, write: (fence: Fence) => Promise<Outcome>): Promise<Outcome> {
     const held = this.#fences.get(db);
@@ -47,7 +48,7 @@ export class Claims {
 
   async #claim(db: Database): Promise<Fence | Outcome> {
     if (!(await this.#leadership.stillHeld()))
-      throw new FencedError('The lead was lost, or the API server does not confirm it; nothing is written.');
+      throw new FencedError('The lead was lost; nothing is written.');
     const claimed = await claim(db, this.#holder);
     if (claimed.kind !== 'claimed') return claimed;
     this.#fences.set(db, claimed.fence);

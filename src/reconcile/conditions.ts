@@ -9,6 +9,7 @@ import { isStalled, type Reason } from '../api/reasons.ts';
 import type { Condition, SchemaChangeSpec } from '../api/schema-change.ts';
 import type { LedgerFacts } from '../api/facts.ts';
 import { defaultCode } from '../api/phase.ts';
+import { stopsAtOnce } from '../phases/code-ahead.ts';
 
 /** What the conditions are made of. */
 export interface Standing {
@@ -18,6 +19,8 @@ export interface Standing {
   readonly ledger: LedgerFacts | undefined;
   /** True if the change has rows to fill: only then is there a share of them to tell. */
   readonly fills: boolean;
+  /** That code runs ahead of its schema, in words; undefined if none does. */
+  readonly ahead: string | undefined;
   readonly reason: Reason;
   readonly message: string;
 }
@@ -45,7 +48,8 @@ const atTheDoor: readonly Reason[] = ['TargetPhaseReached', 'AwaitingApproval'];
 const isDone = ({ ledger, reason }: Standing, phase: Phase): boolean => {
   if (ledger === undefined || ledger.direction === 'back' || ledger.state === 'Abandoned') return false;
   if (ledger.state === 'Completed') return true;
-  return isBefore(phase, ledger.phase) || (ledger.phase === phase && atTheDoor.includes(reason));
+  const held = reason === 'CodeAhead' && !stopsAtOnce(ledger);
+  return isBefore(phase, ledger.phase) || (ledger.phase === phase && (held || atTheDoor.includes(reason)));
 };
 
 const done: readonly (readonly [string, Phase])[] = [
@@ -68,10 +72,25 @@ const phaseConditions = (standing: Standing): readonly Stated[] =>
     };
   });
 
+/** True is for a comparison of every row alone. */
 const verified = ({ ledger }: Standing): Stated => {
   const result = ledger?.verification;
   if (result === undefined)
-    return { type: 'Verified', status: 'Unknown', reason: 'NotYet', message: 'No verification has run.' };
+    return { type: 'Verified', status: 'Unknown', reason: 'NotYet', message: 'No verification has ended.' };
+  if (result.share === 0)
+    return {
+      type: 'Verified',
+      status: 'False',
+      reason: 'NotVerified',
+      message: 'Warning: no row was compared, because verify.mode is None.',
+    };
+  if (result.share < 100 && result.mismatches === 0)
+    return {
+      type: 'Verified',
+      status: 'Unknown',
+      reason: 'SampleAgrees',
+      message: `Warning: ${result.rowsCompared} rows of ${result.share} % of the pages agree; the others were not compared, because verify.mode is Sample.`,
+    };
   const agree = result.mismatches === 0;
   return {
     type: 'Verified',
@@ -96,17 +115,26 @@ const summary = (standing: Standing): readonly Stated[] => {
   ];
 };
 
+const codeAheadCondition = ({ ahead }: Standing): Stated => ({
+  type: 'CodeAhead',
+  status: ahead === undefined ? 'False' : 'True',
+  reason: ahead === undefined ? 'NoneAhead' : 'CodeAhead',
+  message: ahead ?? 'No code is known to run ahead of its schema.',
+});
+
 /** All conditions; a transition time moves only when the status of its condition does. */
 export const conditionsOf = (standing: Standing, previous: readonly Condition[] = []): readonly Condition[] =>
-  [...summary(standing), ...phaseConditions(standing), verified(standing)].map((stated) => {
-    const before = previous.find(({ type }) => type === stated.type);
-    const kept = before?.status === stated.status ? before.lastTransitionTime : undefined;
-    return {
-      ...stated,
-      observedGeneration: standing.generation,
-      lastTransitionTime: kept ?? formatTime(standing.now),
-    };
-  });
+  [...summary(standing), ...phaseConditions(standing), verified(standing), codeAheadCondition(standing)].map(
+    (stated) => {
+      const before = previous.find(({ type }) => type === stated.type);
+      const kept = before?.status === stated.status ? before.lastTransitionTime : undefined;
+      return {
+        ...stated,
+        observedGeneration: standing.generation,
+        lastTransitionTime: kept ?? formatTime(standing.now),
+      };
+    },
+  );
 
 /** How far a change has come, for the printed table. */
 export const progressOf = ({ ledger, fills }: Standing): string => {

@@ -1,10 +1,10 @@
 /** From a Secret to a database. The URI goes no further than into the session pool. */
 import { known, unknown, type Fact } from '../api/facts.ts';
-import type { SecretRef } from '../api/schema-change.ts';
+import type { SchemaChange, SecretRef } from '../api/schema-change.ts';
 import type { Database } from '../database/databases.ts';
 import { readFact } from '../database/errors.ts';
 import { isForbidden } from '../kube/api-error.ts';
-import { secrets } from '../kube/resources.ts';
+import { keyOf, secrets } from '../kube/resources.ts';
 import type { Secret } from '../kube/types.ts';
 import type { Ports } from './ports.ts';
 
@@ -18,6 +18,23 @@ const read = async (ports: Ports, namespace: string, name: string): Promise<Fact
       `The operator may not read Secret ${namespace}/${name}. Grant its service account get on secrets in namespace ${namespace} (chart value watchNamespaces).`,
     );
   }
+};
+
+/**
+ * Opens the database of a resource. When a namespace is deleted, its Secrets go at once, while the finalizer keeps the
+ * SchemaChange: what is in the database is then tidied up with the credentials that were last read.
+ */
+export const openDatabase = async (
+  ports: Ports,
+  { metadata, spec }: SchemaChange,
+): Promise<Fact<Database>> => {
+  const { namespace, deletionTimestamp } = metadata;
+  const key = keyOf({ metadata });
+  const opened = await openSecret(ports, namespace, spec.database.secretRef);
+  if (opened.known) ports.databases.remember(key, opened.value);
+  if (opened.known || deletionTimestamp === undefined || opened.reason !== 'SecretNotFound') return opened;
+  const last = ports.databases.lastOf(key);
+  return last === undefined ? opened : known(last);
 };
 
 /** Opens the database that a Secret names, without connecting yet. */

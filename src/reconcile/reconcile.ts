@@ -1,15 +1,20 @@
 /** One look at one resource: observe, decide, act on at most one thing, report. */
 import type { Outcome } from '../api/outcome.ts';
-import { isStalled } from '../api/reasons.ts';
+import { sameJson } from '../api/json.ts';
+import { isStalled, type Reason } from '../api/reasons.ts';
 import type { SchemaChange, SchemaChangeStatus } from '../api/schema-change.ts';
-import { isConflict, isNotFound } from '../kube/api-error.ts';
+import { isConflict, isForbidden, isNotFound } from '../kube/api-error.ts';
 import { refOf, schemaChanges } from '../kube/resources.ts';
-import { decide, sameJson } from '../phases/decide.ts';
-import type { Decision } from '../phases/decision.ts';
+import type { KubeObject } from '../kube/types.ts';
+import { decide } from '../phases/decide.ts';
+import { wait, type Decision } from '../phases/decision.ts';
+import type { Facts } from '../phases/facts.ts';
 import { reconcileLog } from '../telemetry/log.ts';
 import { carryOut } from './act.ts';
-import { observe } from './observe.ts';
+import { memoryOf } from './glance.ts';
+import { observe, type ClusterSide } from './observe.ts';
 import type { Ports } from './ports.ts';
+import { isOver } from './resource.ts';
 import { saidOf, statusOf } from './status.ts';
 
 /** When to look again; undefined: not before something changes. */
@@ -17,6 +22,25 @@ export interface Next {
   readonly afterMs?: number;
   /** What was done, by a name that stays the same for the same thing; undefined if nothing was. */
   readonly did?: string;
+  /** Set while it waits. */
+  readonly waits?: {
+    readonly reason: Reason;
+    readonly recheckMs: number;
+    /** A person has to mend something. */
+    readonly stalled: boolean;
+    /** What the next looks may go by instead of the API server; see glance.ts. */
+    readonly memory?: ClusterSide;
+  };
+  /** The resource's version after this look: until the watch brings another one there is nothing new in it. */
+  readonly version?: string;
+  /** There is no such resource, says the API server. */
+  readonly gone?: boolean;
+}
+
+/** What a look may do. */
+export interface LookOptions {
+  /** Why nothing may be done but to say so; a resource that is being deleted is tidied up all the same. */
+  readonly barred?: string | undefined;
 }
 
 const refusedRecheckMs = 10_000;
@@ -29,11 +53,17 @@ const didOf = (decision: Decision): string | undefined => {
   return action.kind === 'rollout' ? `rollout ${JSON.stringify(action.step)}` : action.kind;
 };
 
+/** Looks again when a decision to wait wants it. */
+export const waitFor = ({ reason, recheckMs }: Extract<Decision, { kind: 'wait' }>): Next => ({
+  afterMs: recheckMs,
+  waits: { reason, recheckMs, stalled: isStalled(reason) },
+});
+
 const nextOf = (decision: Decision, outcome: Outcome | undefined): Next => {
   const did = didOf(decision);
   const named = did === undefined ? {} : { did };
   if (decision.kind === 'finished') return {};
-  if (decision.kind === 'wait') return { afterMs: decision.recheckMs };
+  if (decision.kind === 'wait') return waitFor(decision);
   switch (outcome?.kind) {
     case 'deferred':
       return { ...named, afterMs: outcome.afterMs };
@@ -51,28 +81,52 @@ const writeStatus = async (
   ports: Ports,
   resource: SchemaChange,
   status: SchemaChangeStatus,
-): Promise<void> => {
-  if (sameJson(resource.status, status)) return;
-  const { namespace, name, uid } = resource.metadata;
+): Promise<string | undefined> => {
+  if (sameJson(resource.status, status)) return resource.metadata.resourceVersion;
+  const { namespace, name, uid, deletionTimestamp } = resource.metadata;
   try {
     // The uid: a resource that was deleted meanwhile must not come back as an empty shell.
-    await ports.cluster.apply(
+    const written = await ports.cluster.apply<SchemaChange & KubeObject>(
       { resource: schemaChanges, namespace, name },
       { metadata: { uid }, status },
       { force: true, subresource: 'status' },
     );
+    return written.metadata.resourceVersion;
   } catch (error) {
-    if (!isNotFound(error) && !isConflict(error)) throw error;
+    // A resource that goes away is tidied up, whoever may hear of it.
+    const goes = deletionTimestamp !== undefined && isForbidden(error);
+    if (!goes && !isNotFound(error) && !isConflict(error)) throw error;
+    return undefined;
   }
 };
 
-/** True for what people need not hear: a stretch of the backfill, a lost race, a wait that was told before. */
+/** Nothing is done while it may not be done in full; what waits already goes on waiting for its own reason. */
+const unlessBarred = (decision: Decision, facts: Facts, barred: string | undefined): Decision =>
+  barred === undefined || decision.kind !== 'act' || facts.resource.deletingSince !== undefined
+    ? decision
+    : wait('Forbidden', barred, 5_000);
+
+// In good order as far as the change is concerned, and not what a person will have expected.
+const warnings: readonly Reason[] = ['RepairRefused', 'NotVerified'];
+
+/** A look or a measurement is written down; what it means is said at the next look at the resource, at once. */
+const isSilent = (decision: Decision, outcome: Outcome | undefined): boolean =>
+  decision.kind === 'act' &&
+  (decision.action.kind === 'look' ||
+    (decision.action.kind === 'rollout' && decision.action.step.kind === 'Measure')) &&
+  outcome?.kind === 'done';
+
+/** True for what people need not hear: a stretch over the rows, a lost race, a wait that was told before. */
 const isNoNews = (resource: SchemaChange, decision: Decision, outcome: Outcome | undefined): boolean => {
   if (outcome?.kind === 'stale') return true;
-  if (outcome?.kind === 'done') return decision.kind === 'act' && decision.action.kind === 'backfill';
+  if (outcome?.kind === 'done') return decision.kind === 'act' && isStretch(decision);
   const told = resource.status?.conditions?.find(({ type }) => type === 'Ready')?.reason;
   return told === saidOf(decision, outcome).reason;
 };
+
+const isStretch = ({ action, reason }: Extract<Decision, { kind: 'act' }>): boolean =>
+  ['backfill', 'retryBadRows', 'archive'].includes(action.kind) ||
+  (action.kind === 'verify' && reason === 'Progressing');
 
 const announce = (
   ports: Ports,
@@ -80,18 +134,66 @@ const announce = (
   decision: Decision,
   outcome: Outcome | undefined,
 ): void => {
-  if (isNoNews(resource, decision, outcome)) return;
+  // What code runs ahead is told by its condition.
+  if (isNoNews(resource, decision, outcome) || decision.reason === 'CodeAhead') return;
   const { reason, message } = saidOf(decision, outcome);
   ports.events.emit({
     regarding: resource,
-    type: isStalled(reason) || outcome?.kind === 'refused' ? 'Warning' : 'Normal',
+    type:
+      isStalled(reason) || warnings.includes(reason) || outcome?.kind === 'refused' ? 'Warning' : 'Normal',
     reason,
     action: decision.kind === 'act' ? actionName(decision.action.kind) : 'Wait',
     note: message,
   });
 };
 
+const isAhead = (status: SchemaChangeStatus | undefined): boolean =>
+  status?.conditions?.some(({ type, status: is }) => type === 'CodeAhead' && is === 'True') === true;
+
+/** Once as it begins, whatever is done meanwhile: it may be over before the phase would hold for it. */
+const announceAhead = (ports: Ports, resource: SchemaChange, status: SchemaChangeStatus): void => {
+  if (!isAhead(status) || isAhead(resource.status)) return;
+  const condition = status.conditions?.find(({ type }) => type === 'CodeAhead');
+  ports.events.emit({
+    regarding: resource,
+    type: 'Warning',
+    reason: 'CodeAhead',
+    action: 'Wait',
+    note: condition?.message ?? '',
+  });
+};
+
 const actionName = (kind: string): string => kind.charAt(0).toUpperCase() + kind.slice(1);
+
+const measureVerification = (
+  ports: Ports,
+  { metadata, status: last }: SchemaChange,
+  now: SchemaChangeStatus,
+): void => {
+  const { namespace, name } = metadata;
+  const { verification } = now;
+  if (verification === undefined) return;
+  ports.metrics.mismatches.set({ namespace, name }, verification.mismatches);
+  const before = last?.verification;
+  const since = verification.rowsCompared - (before?.rowsCompared ?? 0);
+  // Less than before: it began anew.
+  ports.metrics.verifiedRows.inc({ namespace, name }, since < 0 ? verification.rowsCompared : since);
+  const repaired = (verification.repaired ?? 0) - (before?.repaired ?? 0);
+  if (repaired > 0) ports.metrics.repairedRows.inc({ namespace, name }, repaired);
+};
+
+const measureQuarantine = (
+  ports: Ports,
+  { metadata: { namespace, name } }: SchemaChange,
+  { quarantine }: SchemaChangeStatus,
+  restarted: boolean,
+): void => {
+  const { quarantineEnds, quarantineRestarts } = ports.metrics;
+  const endsAt = quarantine?.endsAt;
+  if (endsAt === undefined) quarantineEnds.remove({ namespace, name });
+  else quarantineEnds.set({ namespace, name }, Date.parse(endsAt) / 1000);
+  if (restarted) quarantineRestarts.inc({ namespace, name });
+};
 
 const measure = (
   ports: Ports,
@@ -102,11 +204,14 @@ const measure = (
   const { namespace, name } = resource.metadata;
   ports.metrics.setPhase(namespace, name, status.phase ?? 'Pending');
   ports.metrics.setBlocked(namespace, name, decision.kind === 'wait' ? decision.reason : undefined);
-  if (status.verification) ports.metrics.mismatches.set({ namespace, name }, status.verification.mismatches);
+  measureVerification(ports, resource, status);
   const { backfill } = status;
   if (backfill === undefined) return;
   const remaining = Math.max(0, (backfill.rowsTotal ?? 0) * (1 - backfill.percent / 100));
   ports.metrics.backfillRowsRemaining.set({ namespace, name }, remaining);
+  ports.metrics.backfillWorkers.set({ namespace, name }, backfill.workers);
+  ports.metrics.backfillRowsPerSecond.set({ namespace, name }, backfill.rowsPerSecond);
+  ports.metrics.backfillThrottled.set({ namespace, name }, backfill.throttledBy ? 1 : 0);
   const added = backfill.rowsDone - (resource.status?.backfill?.rowsDone ?? 0);
   if (added > 0) ports.metrics.backfillRows.inc({ namespace, name }, added);
   if (decision.kind !== 'act' || decision.action.kind !== 'enter') return;
@@ -118,30 +223,33 @@ const measure = (
     );
 };
 
-/** A change that ended asks the database nothing more, so that its Secret may go and its server be shut down. */
-const isOver = ({ metadata, status }: SchemaChange): boolean =>
-  metadata.deletionTimestamp === undefined &&
-  (metadata.finalizers ?? []).length === 0 &&
-  status?.observedGeneration === metadata.generation &&
-  (status.phase === 'Completed' || status.phase === 'RolledBack');
+const remembering = (next: Next, memory: ClusterSide | undefined): Next =>
+  next.waits === undefined || memory === undefined ? next : { ...next, waits: { ...next.waits, memory } };
 
 /**
  * Looks at a resource once and does the next thing.
  * @throws FencedError where another operator leads; ApiError and UnreachableError where the API server fails.
  */
-export const reconcile = async (ports: Ports, key: string, signal: AbortSignal): Promise<Next> => {
+export const reconcile = async (
+  ports: Ports,
+  key: string,
+  signal: AbortSignal,
+  { barred }: LookOptions = {},
+): Promise<Next> => {
   const resource = await ports.cluster.get(refOf(schemaChanges, key));
   if (resource === undefined) {
     const [namespace = '', name = ''] = key.split('/');
     ports.metrics.forget(namespace, name);
-    return {};
+    ports.databases.forget(key);
+    return { gone: true };
   }
   if (isOver(resource)) {
     ports.metrics.setPhase(resource.metadata.namespace, resource.metadata.name, resource.status?.phase ?? '');
     return {};
   }
   const observation = await observe(ports, resource);
-  const decision = decide(observation.facts);
+  const { facts } = observation;
+  const decision = unlessBarred(decide(facts), facts, barred);
   const log = reconcileLog(ports.log, {
     resource: key,
     phase: resource.status?.phase ?? 'Pending',
@@ -149,15 +257,25 @@ export const reconcile = async (ports: Ports, key: string, signal: AbortSignal):
   });
   const outcome =
     decision.kind === 'act' ? await carryOut(ports, observation, decision.action, signal) : undefined;
+  if (isSilent(decision, outcome)) {
+    log.debug({ did: didOf(decision) }, decision.message);
+    return nextOf(decision, outcome);
+  }
   const said = saidOf(decision, outcome);
   const changed = said.message !== resource.status?.message;
   log[changed ? 'info' : 'debug'](
     { did: didOf(decision), outcome: outcome?.kind, reason: said.reason },
     said.message,
   );
-  const status = statusOf(resource, observation.facts, decision, outcome);
-  await writeStatus(ports, resource, status);
+  const status = statusOf(resource, facts, decision, outcome);
+  const version = await writeStatus(ports, resource, status);
+  announceAhead(ports, resource, status);
   announce(ports, resource, decision, outcome);
   measure(ports, resource, status, decision);
-  return nextOf(decision, outcome);
+  const restarted = outcome?.kind === 'done' && didOf(decision) === 'restartQuarantine';
+  measureQuarantine(ports, resource, status, restarted);
+  return {
+    ...remembering(nextOf(decision, outcome), memoryOf(facts, decision, observation.cluster)),
+    ...(version === undefined ? {} : { version }),
+  };
 };

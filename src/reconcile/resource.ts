@@ -1,5 +1,5 @@
 /** The resource as the API server has it, made into facts. Pure. */
-import { approveAnnotation, finalizer, retryAnnotation } from '../api/names.ts';
+import { approveAnnotation, finalizer, repairAnnotation, retryAnnotation } from '../api/names.ts';
 import { phases } from '../api/phase.ts';
 import type { SchemaChange } from '../api/schema-change.ts';
 import type { ResourceFacts } from '../phases/facts.ts';
@@ -36,6 +36,14 @@ export const resourceFacts = (resource: SchemaChange): ResourceFacts => {
       ? {}
       : { approval: { phase: approved, by: writerOf(resource, approveAnnotation) } }),
     retry: metadata.annotations?.[retryAnnotation] ?? '',
+    repair: metadata.annotations?.[repairAnnotation] ?? '',
     spec,
   };
 };
+
+/** A change that ended asks the database nothing more, so that its Secret may go and its server be shut down. */
+export const isOver = ({ metadata, status }: SchemaChange): boolean =>
+  metadata.deletionTimestamp === undefined &&
+  (metadata.finalizers ?? []).length === 0 &&
+  status?.observedGeneration === metadata.generation &&
+  (status.phase === 'Completed' || status.phase === 'RolledBack');

@@ -1,6 +1,6 @@
 /** The resource's status: a report, computed once from what was seen, decided and done, and never read as state. */
 import { formatTime, parseDuration } from '../api/duration.ts';
-import type { LedgerFacts, WorkloadFacts } from '../api/facts.ts';
+import type { LedgerFacts, UseFacts, WorkloadFacts } from '../api/facts.ts';
 import type { Outcome } from '../api/outcome.ts';
 import type { StatusPhase } from '../api/phase.ts';
 import type { Reason } from '../api/reasons.ts';
@@ -13,6 +13,7 @@ import type {
 } from '../api/schema-change.ts';
 import type { Decision } from '../phases/decision.ts';
 import type { Facts } from '../phases/facts.ts';
+import { codeAhead } from '../phases/code-ahead.ts';
 import { conditionsOf, progressOf, type Standing } from './conditions.ts';
 
 /** Reason and sentence of a reconcile: the outcome's, where it stopped the decision, else the decision's. */
@@ -32,11 +33,18 @@ const phaseOf = (ledger: LedgerFacts | undefined, decision: Decision): StatusPha
   return ledger.direction === 'back' ? 'RollingBack' : ledger.phase;
 };
 
-const backfillOf = ({ backfill, phase }: LedgerFacts, now: number): BackfillStatus | undefined => {
+const backfillOf = (
+  { backfill, phase }: LedgerFacts,
+  now: number,
+  decision: Decision,
+): BackfillStatus | undefined => {
+  const closed = decision.reason === 'OutsideWindow';
   const {
     rowsDone,
     rowsTotal,
     rowsPerSecond,
+    leftMs,
+    workers,
     pagesDone,
     pagesTotal,
     badRows,
@@ -46,57 +54,112 @@ const backfillOf = ({ backfill, phase }: LedgerFacts, now: number): BackfillStat
   } = backfill;
   if (pagesTotal === 0 && rowsDone === 0) return undefined;
   const share = pagesTotal === 0 || done ? 1 : pagesDone / pagesTotal;
-  const leftMs = rowsPerSecond > 0 ? ((rowsTotal * (1 - share)) / rowsPerSecond) * 1000 : undefined;
-  const running = phase === 'Backfill' && !done;
+  const running = phase === 'Backfill' && !done && !closed;
   return {
     rowsDone,
     rowsTotal,
     percent: Math.floor(100 * share),
-    rowsPerSecond: Math.round(rowsPerSecond),
+    rowsPerSecond: running ? Math.round(rowsPerSecond) : 0,
     ...(running && leftMs !== undefined ? { estimatedCompletion: formatTime(now + leftMs) } : {}),
-    workers: running ? 1 : 0,
-    throttledBy,
+    workers: running ? workers : 0,
+    throttledBy: closed ? decision.message : done ? '' : throttledBy,
     badRows,
     sampleBadKeys: [...sampleBadKeys],
   };
 };
 
-const quarantineOf = (ledger: LedgerFacts, duration: string): QuarantineStatus | undefined => {
-  const { quarantineStartedAt: startedAt, lastUse } = ledger;
-  if (startedAt === undefined) return undefined;
+/** What in the end is seen of the old columns' use, and what is not. */
+const evidenceOf = (
+  { look }: LedgerFacts,
+  facts: Facts,
+): Pick<QuarantineStatus, 'evidence' | 'blindSpots'> => {
+  const pods = facts.resource.spec.workloads.length > 0;
+  const { dualWrite } = facts.resource.spec;
   return {
-    startedAt: formatTime(startedAt),
-    endsAt: formatTime(startedAt + parseDuration(duration)),
-    ...(lastUse === undefined ? {} : { lastUse: { ...lastUse, at: formatTime(lastUse.at) } }),
+    evidence: [
+      ...(pods ? (['Pods'] as const) : []),
+      ...(dualWrite.mode === 'Trigger' ? (['Writes'] as const) : []),
+      ...(look?.sees ?? []),
+    ],
+    blindSpots: [
+      ...(pods ? [] : ['Pods are not seen: the resource names no workload.']),
+      ...(look?.blindSpots ?? []),
+    ],
   };
 };
 
-const rolloutOf = ({ deployment, strategy, podsByCode, rollout }: WorkloadFacts): RolloutStatus => ({
-  deployment,
-  strategy,
-  step: rollout.kind === 'done' ? 'Done' : rollout.message,
-  podsByCode: Object.fromEntries(Object.entries(podsByCode).filter(([, count]) => count > 0)),
-});
+const formatUse = (use: UseFacts) => ({ ...use, at: formatTime(use.at) });
 
-const ofLedger = (ledger: LedgerFacts | undefined, facts: Facts): Partial<SchemaChangeStatus> => {
+const quarantineOf = (ledger: LedgerFacts, facts: Facts): QuarantineStatus | undefined => {
+  const { quarantineStartedAt: startedAt, lastUse, uses } = ledger;
+  if (startedAt === undefined) return undefined;
+  return {
+    startedAt: formatTime(startedAt),
+    endsAt: formatTime(startedAt + parseDuration(facts.resource.spec.quarantine.duration)),
+    ...(lastUse === undefined ? {} : { lastUse: formatUse(lastUse) }),
+    ...(uses.length === 0 ? {} : { uses: uses.map(formatUse) }),
+    ...(ledger.hiddenAt === undefined ? {} : { hiddenAt: formatTime(ledger.hiddenAt) }),
+    ...evidenceOf(ledger, facts),
+  };
+};
+
+/** Of the verification that ended, or of the one under way. */
+const verificationOf = ({
+  verification,
+  verifying,
+  repair,
+}: LedgerFacts): SchemaChangeStatus['verification'] => {
+  const found = verification ?? verifying;
+  if (found === undefined) return undefined;
+  const { pagesDone, pagesTotal } = verifying ?? { pagesDone: 0, pagesTotal: 0 };
+  const underWay = verification === undefined && pagesTotal > 0;
+  return {
+    ...(verification === undefined ? {} : { share: verification.share }),
+    percent: underWay ? Math.floor((100 * pagesDone) / pagesTotal) : 100,
+    rowsCompared: found.rowsCompared,
+    mismatches: found.mismatches,
+    sampleKeys: [...found.sampleKeys],
+    repaired: repair.rows,
+  };
+};
+
+// As many as the CRD takes.
+const longestTemplates = 64;
+
+const rolloutOf = (workload: WorkloadFacts): RolloutStatus => {
+  const { kind, deployment, strategy, podsByCode, rollout, weight, analysis, templates = [] } = workload;
+  return {
+    ...(kind === undefined ? {} : { kind }),
+    deployment,
+    strategy,
+    step: rollout.kind === 'done' ? 'Done' : rollout.message,
+    ...(weight === undefined ? {} : { weight }),
+    podsByCode: Object.fromEntries(Object.entries(podsByCode).filter(([, count]) => count > 0)),
+    ...(analysis === undefined ? {} : { analysis }),
+    ...(templates.length === 0
+      ? {}
+      : { templates: templates.slice(0, longestTemplates).map(({ of, code }) => `${of}: ${code}`) }),
+  };
+};
+
+const ofLedger = (
+  ledger: LedgerFacts | undefined,
+  facts: Facts,
+  decision: Decision,
+): Partial<SchemaChangeStatus> => {
   if (ledger === undefined) return {};
-  const { spec } = facts.resource;
-  const backfill = facts.change.rows === undefined ? undefined : backfillOf(ledger, facts.now);
-  const quarantine = quarantineOf(ledger, spec.quarantine.duration);
+  const backfill = facts.change.rows === undefined ? undefined : backfillOf(ledger, facts.now, decision);
+  const quarantine = quarantineOf(ledger, facts);
+  const verification = verificationOf(ledger);
+  const { repair } = ledger;
   return {
     ...(backfill === undefined ? {} : { backfill }),
-    ...(ledger.verification === undefined
-      ? {}
-      : {
-          verification: {
-            rowsCompared: ledger.verification.rowsCompared,
-            mismatches: ledger.verification.mismatches,
-            sampleKeys: [...ledger.verification.sampleKeys],
-          },
-        }),
+    ...(verification === undefined ? {} : { verification }),
     ...(quarantine === undefined ? {} : { quarantine }),
     approvals: ledger.approvals.map(({ phase, by, at }) => ({ phase, by, at: formatTime(at) })),
     ...(ledger.handledRetry === '' ? {} : { handledRetry: ledger.handledRetry }),
+    ...(repair.handled === '' ? {} : { handledRepair: repair.handled }),
+    ...(repair.refused === undefined ? {} : { repairRefused: repair.refused }),
     history: ledger.history.map(({ phase, startedAt, completedAt, skipped }) => ({
       phase,
       startedAt: formatTime(startedAt),
@@ -119,6 +182,18 @@ const kept = (previous: SchemaChangeStatus | undefined): Partial<SchemaChangeSta
   return rest;
 };
 
+/**
+ * The ledger's entry, if it is about this resource. What an earlier resource of the same name came to, one that was
+ * walked back and deleted, says nothing of this one, and would make it look over before it has begun.
+ */
+const ownLedger = ({ ledger, resource }: Facts, decision: Decision): LedgerFacts | undefined => {
+  if (!ledger.known || ledger.value === undefined) return undefined;
+  const { state, uid } = ledger.value;
+  return state === 'Active' || uid === resource.uid || decision.reason === 'Completed'
+    ? ledger.value
+    : undefined;
+};
+
 /** The whole status after a reconcile. */
 export const statusOf = (
   resource: SchemaChange,
@@ -126,7 +201,7 @@ export const statusOf = (
   decision: Decision,
   outcome: Outcome | undefined,
 ): SchemaChangeStatus => {
-  const ledger = facts.ledger.known ? facts.ledger.value : undefined;
+  const ledger = ownLedger(facts, decision);
   const said = saidOf(decision, outcome);
   const standing: Standing = {
     generation: resource.metadata.generation,
@@ -134,11 +209,19 @@ export const statusOf = (
     spec: resource.spec,
     ledger,
     fills: facts.change.rows !== undefined,
+    ahead:
+      ledger?.state === 'Active' && facts.workloads.known
+        ? codeAhead(ledger, facts.workloads.value, decision)
+        : undefined,
     ...said,
   };
   const blocked = blockedBy(decision, outcome);
   const report: Partial<SchemaChangeStatus> = facts.ledger.known
-    ? { phase: phaseOf(ledger, decision), progress: progressOf(standing), ...ofLedger(ledger, facts) }
+    ? {
+        phase: phaseOf(ledger, decision),
+        progress: progressOf(standing),
+        ...ofLedger(ledger, facts, decision),
+      }
     : { phase: 'Pending', ...kept(resource.status) };
   const previous = resource.status?.conditions ?? [];
   const conditions = conditionsOf(standing, previous);

@@ -7,8 +7,8 @@
 import { codeLabel } from '../api/names.ts';
 import { defaultCode } from '../api/phase.ts';
 import type { Release } from '../api/schema-change.ts';
-import type { EnvVar, PodTemplate } from '../kube/types.ts';
-import { canonical } from './canonical.ts';
+import type { Container, EnvVar, PodTemplate } from '../kube/types.ts';
+import { canonical } from '../api/json.ts';
 
 /** Values of those fields of a pod template that releases set; null: the field is absent. */
 export interface Fields {
@@ -27,13 +27,35 @@ export const hashLabel = 'pod-template-hash';
 
 const noFields: Fields = { containers: {}, code: null };
 
+/** What a release sets in one container. */
+interface Part {
+  /** Undefined: the template's first. */
+  readonly container: string | undefined;
+  readonly image?: string | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+}
+
+const partsOf = ({ container, image, env, containers = [] }: Release): readonly Part[] => [
+  // A release that names further containers alone leaves the first one as it is.
+  ...(container === undefined && image === undefined && env === undefined ? [] : [{ container, image, env }]),
+  ...containers.map(({ name, ...sets }) => ({ container: name, ...sets })),
+];
+
+/** All containers of a template that a release may name; a sidecar may be an init container. */
+const containersOf = ({ spec }: PodTemplate): readonly Container[] => [
+  ...spec.containers,
+  ...(spec.initContainers ?? []),
+];
+
 /** Names of containers that releases mean and the template lacks. */
 export const missingContainers = (template: PodTemplate, releases: readonly Release[]): readonly string[] =>
-  releases.flatMap(({ container }) =>
-    container === undefined || template.spec.containers.some(({ name }) => name === container)
-      ? []
-      : [container],
-  );
+  releases
+    .flatMap(partsOf)
+    .flatMap(({ container }) =>
+      container === undefined || containersOf(template).some(({ name }) => name === container)
+        ? []
+        : [container],
+    );
 
 /** The code that a release's pods are labelled with. */
 const codeOf = (release: Release): string =>
@@ -42,22 +64,25 @@ const codeOf = (release: Release): string =>
 
 /** What releases, laid one over the other in the order given, set in this template. */
 export const fieldsOf = (template: PodTemplate, releases: readonly Release[]): Fields =>
-  releases.reduce<Fields>((fields, release) => {
-    const container = release.container ?? template.spec.containers[0]?.name ?? '';
-    const before = fields.containers[container] ?? {};
-    const env = Object.entries(release.env ?? {}).map(([name, value]) => [name, variable(name, value)]);
-    return {
+  releases.reduce<Fields>(
+    (fields, release) => ({
       code: codeOf(release),
-      containers: {
-        ...fields.containers,
-        [container]: {
-          ...before,
-          ...(release.image === undefined ? {} : { image: release.image }),
-          ...(env.length === 0 ? {} : { env: { ...before.env, ...Object.fromEntries(env) } }),
-        },
-      },
-    };
-  }, noFields);
+      containers: partsOf(release).reduce<Fields['containers']>((containers, part) => {
+        const container = part.container ?? template.spec.containers[0]?.name ?? '';
+        return { ...containers, [container]: laidOver(containers[container] ?? {}, part) };
+      }, fields.containers),
+    }),
+    noFields,
+  );
+
+const laidOver = (before: ContainerFields, { image, env = {} }: Part): ContainerFields => {
+  const variables = Object.entries(env).map(([name, value]) => [name, variable(name, value)]);
+  return {
+    ...before,
+    ...(image === undefined ? {} : { image }),
+    ...(variables.length === 0 ? {} : { env: { ...before.env, ...Object.fromEntries(variables) } }),
+  };
+};
 
 /** As the API server stores it: it drops an empty value, and what was written must compare equal to what is read. */
 const variable = (name: string, value: string): EnvVar => (value === '' ? { name } : { name, value });
@@ -66,7 +91,7 @@ const variable = (name: string, value: string): EnvVar => (value === '' ? { name
 export const readFields = (template: PodTemplate, change: string, ...shapes: readonly Fields[]): Fields => {
   const containers: Record<string, ContainerFields> = {};
   for (const [name, shape] of shapes.flatMap((fields) => Object.entries(fields.containers))) {
-    const container = template.spec.containers.find((candidate) => candidate.name === name);
+    const container = containersOf(template).find((candidate) => candidate.name === name);
     if (container === undefined) continue;
     const env = Object.keys(shape.env ?? {}).map((key) => [
       key,
@@ -96,19 +121,28 @@ export const writeFields = (template: PodTemplate, change: string, fields: Field
     },
     spec: {
       ...template.spec,
-      containers: template.spec.containers.map((container) => {
-        const wanted = fields.containers[container.name];
-        if (wanted === undefined) return container;
-        const { env: _env, image: _image, ...rest } = container;
-        const image = wanted.image === undefined ? container.image : wanted.image;
-        const env = writeEnv(container.env ?? [], wanted.env ?? {});
-        return {
-          ...rest,
-          ...(image === undefined || image === null ? {} : { image }),
-          ...(env.length === 0 ? {} : { env }),
-        };
-      }),
+      containers: template.spec.containers.map((container) => writeContainer(container, fields)),
+      ...(template.spec.initContainers === undefined
+        ? {}
+        : {
+            initContainers: template.spec.initContainers.map((container) =>
+              writeContainer(container, fields),
+            ),
+          }),
     },
+  };
+};
+
+const writeContainer = (container: Container, { containers }: Fields): Container => {
+  const wanted = containers[container.name];
+  if (wanted === undefined) return container;
+  const { env: _env, image: _image, ...rest } = container;
+  const image = wanted.image === undefined ? container.image : wanted.image;
+  const env = writeEnv(container.env ?? [], wanted.env ?? {});
+  return {
+    ...rest,
+    ...(image === undefined || image === null ? {} : { image }),
+    ...(env.length === 0 ? {} : { env }),
   };
 };
 
@@ -127,10 +161,18 @@ const writeEnv = (
 };
 
 /** The merge patch of a Deployment's `spec.template` that makes these fields so; the list of containers is one value to it. */
-export const templatePatch = (template: PodTemplate, change: string, fields: Fields): object => ({
-  metadata: { labels: { [codeLabel(change)]: fields.code } },
-  spec: { containers: writeFields(template, change, fields).spec.containers },
-});
+export const templatePatch = (template: PodTemplate, change: string, fields: Fields): object => {
+  const { containers, initContainers } = writeFields(template, change, fields).spec;
+  return {
+    metadata: { labels: { [codeLabel(change)]: fields.code } },
+    spec: {
+      containers,
+      ...(initContainers?.some(({ name }) => fields.containers[name] !== undefined) === true
+        ? { initContainers }
+        : {}),
+    },
+  };
+};
 
 /** True if two templates make the same pods: the hash label and the order of keys don't count. */
 export const sameTemplate = (one: PodTemplate | undefined, other: PodTemplate | undefined): boolean =>

@@ -1,7 +1,7 @@
 import { codeLabel } from '../api/names.ts';
 import { codes, type Code } from '../api/phase.ts';
-import type { Pod } from '../kube/types.ts';
-import { isActive } from './pod.ts';
+import type { Labels, Pod } from '../kube/types.ts';
+import { isActive, isTerminating } from './pod.ts';
 
 const longestList = 10;
 
@@ -11,13 +11,19 @@ interface PodsByCode {
 }
 
 /**
- * Counts every pod that may still run code, Terminating ones until they are gone, by what its label says. No
- * label, or one that is not known, counts as `old`: a wrong "old" makes Segue wait, a wrong "new" drops columns
+ * Counts every pod that may still run code, Terminating ones until they are gone, by what its label says, and by
+ * the toggle that it follows. No label, or one that is not known, counts as `old`: a wrong "old" makes Segue wait, a wrong "new" drops columns
  * that are in use.
  */
-export const podsByCode = (pods: readonly Pod[], change: string): PodsByCode => {
+export const podsByCode = (
+  pods: readonly Pod[],
+  change: string,
+  as: { readonly nameOf?: (pod: Pod) => string; readonly codeOf?: (pod: Pod) => Code } = {},
+): PodsByCode => {
+  const { nameOf = ({ metadata }) => metadata.name } = as;
+  const code = as.codeOf ?? ((pod) => codeOf(pod.metadata.labels, change));
   const names: Record<Code, string[]> = { old: [], 'writes-both': [], 'reads-new': [], 'new-only': [] };
-  for (const pod of pods.filter(isActive)) names[codeOfPod(pod, change)].push(pod.metadata.name);
+  for (const pod of pods.filter(isActive)) names[code(pod)].push(nameOf(pod));
   const each = <T>(value: (names: readonly string[]) => T): Record<Code, T> => ({
     old: value(names.old),
     'writes-both': value(names['writes-both']),
@@ -30,7 +36,19 @@ export const podsByCode = (pods: readonly Pod[], change: string): PodsByCode => 
   };
 };
 
-const codeOfPod = (pod: Pod, change: string): Code => {
-  const label = pod.metadata.labels?.[codeLabel(change)];
+/** A pod's name with whoever will replace it: `shop-5d4f-x2 (ReplicaSet shop-5d4f, ending)`. */
+export const nameWithOwner = (pod: Pod): string => {
+  const { name, ownerReferences = [] } = pod.metadata;
+  const owner = ownerReferences.find(({ controller }) => controller === true);
+  const about = [
+    ...(owner === undefined ? [] : [`${owner.kind} ${owner.name}`]),
+    ...(isTerminating(pod) ? ['ending'] : []),
+  ];
+  return about.length === 0 ? name : `${name} (${about.join(', ')})`;
+};
+
+/** What a pod's labels, or its template's, say of the code. */
+export const codeOf = (labels: Labels | undefined, change: string): Code => {
+  const label = labels?.[codeLabel(change)];
   return codes.find((code) => code === label) ?? 'old';
 };

@@ -2,11 +2,13 @@
 import type { RolloutFacts } from '../api/facts.ts';
 import { hashLabel } from './overlay.ts';
 import { holdAnnotation, recordAnnotation } from './record.ts';
-import { foreignEdit, isFailureOf, target, type Observed } from './observed.ts';
-import { canonical } from './canonical.ts';
-import { isTerminating, whatCrashed } from './pod.ts';
-import { nameOf, oldPods, readyPods, whatIsMissing, whyFailed } from './side.ts';
-import { forgetRecord, laidOver, rollBackDeployment, writeRecord } from './step.ts';
+import { awaitAnswers } from './analysis/verdict.ts';
+import { signsBase, whatTheDatabaseShows } from './analysis/signs.ts';
+import { foreignEdit, isAtTarget, isFailureOf, ownCanary, target, type Observed } from './observed.ts';
+import { canonical } from '../api/json.ts';
+import { isTerminating, podHash, whatCrashed } from './pod.ts';
+import { hashOf, nameOf, oldPods, readyPods, whatIsMissing, whyFailed } from './side.ts';
+import { forgetRecord, laidOver, rollBackDeployment, writeRecord } from './roll-step.ts';
 
 export const done: RolloutFacts = { kind: 'done' };
 
@@ -31,17 +33,30 @@ export const rollBackIfFailed = (observed: Observed): RolloutFacts | undefined =
   const { rolling } = record;
   const why =
     whyGreenFailed(observed, rolling.at) ??
+    databaseSays(observed) ??
     (whatIsMissing(base, now) === undefined ? undefined : whyFailed(base, rolling.at, now));
-  return why === undefined ? undefined : rollBackDeployment(observed, rolling, why);
+  return why === undefined ? undefined : rollBackDeployment(observed, rolling, { message: why });
+};
+
+/** What the database shows of the new code, wherever it runs. */
+export const databaseSays = (observed: Observed): string | undefined => {
+  const { base, greenPods, green, record, signs } = observed;
+  const hash = isAtTarget(observed) ? hashOf(base) : undefined;
+  const pods = [...greenPods, ...base.pods.filter((pod) => hash !== undefined && podHash(pod) === hash)];
+  return whatTheDatabaseShows(signs, signsBase(green?.deployment, record), pods);
 };
 
 /** A blip of readiness does not count here: a roll may take long, and others serve beside that pod. */
-const whyGreenFailed = ({ greenPods, hold }: Observed, since: number): string | undefined => {
-  if (hold === undefined) return undefined;
+const whyGreenFailed = (observed: Observed, since: number): string | undefined => {
+  const { greenPods, hold } = observed;
+  if (hold === undefined && ownCanary(observed) === undefined) return undefined;
   const crashed = greenPods.map((pod) => whatCrashed(pod, since)).find((why) => why !== undefined);
   const living = greenPods.filter((pod) => !isTerminating(pod));
   return (
-    crashed ?? (living.length > 0 && readyPods(living) === 0 ? 'no green pod is ready any more' : undefined)
+    crashed ??
+    (living.length > 0 && readyPods(living) === 0
+      ? 'none of the pods that ran the new code beside it is ready any more'
+      : undefined)
   );
 };
 
@@ -65,7 +80,10 @@ export const endRoll = (observed: Observed): RolloutFacts | undefined =>
     : writeRecord(
         observed,
         'SettleRecord',
-        laidOver(observed.record),
+        {
+          ...laidOver(observed.record),
+          ...(observed.record.scaledTo === undefined ? {} : { scaledTo: observed.record.scaledTo }),
+        },
         `Deployment ${nameOf(observed.base)} is complete with its new template.`,
       );
 
@@ -81,16 +99,27 @@ export const settleRecord = (observed: Observed): RolloutFacts | undefined => {
     : writeRecord(observed, 'SettleRecord', next, `Deployment ${nameOf(base)} runs the wanted code.`);
 };
 
+/** Where the Deployment has the wanted template and nothing of ours stands beside it: its roll ends, the record is settled. */
+export const settle = (observed: Observed): RolloutFacts => {
+  const rolling =
+    observed.record?.rolling === undefined
+      ? undefined
+      : (rollBackIfFailed(observed) ?? waitForRoll(observed) ?? endRoll(observed));
+  return rolling ?? settleRecord(observed) ?? done;
+};
+
 /** Why no roll-out may begin now; undefined if it may. */
 export const whyNotBegin = (observed: Observed): RolloutFacts | undefined => {
   const { base, record, violations } = observed;
   const name = nameOf(base);
-  if (isFailureOf(observed, record?.failed))
-    return {
-      kind: 'failed',
-      reason: 'RolloutFailed',
-      message: `The roll-out of ${name} failed and was taken back: ${record?.failed?.message ?? ''}. Correct the release in spec.workloads, or set the annotation segue.dev/retry to a new value to try again.`,
-    };
+  if (record?.failed !== undefined && isFailureOf(observed, record.failed))
+    return (
+      awaitAnswers(observed, record.failed) ?? {
+        kind: 'failed',
+        reason: 'RolloutFailed',
+        message: `The roll-out of ${name} failed and was taken back: ${record.failed.message}. Correct the release in spec.workloads, or set the annotation segue.dev/retry to a new value to try again.`,
+      }
+    );
   const edit = foreignEdit(observed);
   if (edit !== undefined)
     return {

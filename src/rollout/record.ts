@@ -3,6 +3,7 @@
  * so: what it laid over a template stands in an annotation of the Deployment, that it holds a Service in one
  * of the Service. A crash between two writes therefore never loses anything.
  */
+import type { SignsBase } from '../api/analysis-facts.ts';
 import type { Violation } from '../api/facts.ts';
 import type { KubeObject, Service } from '../kube/types.ts';
 import { hashLabel, type Fields } from './overlay.ts';
@@ -13,14 +14,35 @@ export const recordAnnotation = (change: string): string => `rollout.segue.dev/$
 /** On a Service, while its traffic is held to one side. */
 export const holdAnnotation = 'segue.dev/blue-green';
 
-/** On the green Deployment and its pods: the change that they were made for. */
+/** Its label of the same name has the change's name alone, so that what a change holds is found, whoever it was for. */
+export const holdLabel = 'segue.dev/blue-green';
+
+/** On the green Deployment or the canary, and its pods: the change that they were made for. */
 export const greenLabel = 'segue.dev/green';
 
-/** On the green Deployment: stands for the template that was asked for, whatever admission made of it. */
+/** On both: stands for the template that was asked for, whatever admission made of it. */
 export const templateAnnotation = 'segue.dev/template';
 
-/** On the green Deployment: the Service that it was made for, though the resource may name another one by now. */
+/** On both: the Service that it was made for, though the resource may name another one by now. */
 export const serviceAnnotation = 'segue.dev/service';
+
+/** On a canary: how far it has come. */
+export const canaryAnnotation = 'segue.dev/canary';
+
+/** On an HTTPRoute, while it is divided between old and new pods. */
+export const routeAnnotation = 'segue.dev/canary-route';
+
+/** Where a canary stands; written with its number of replicas. */
+export interface CanaryNote {
+  /** Index of the step. */
+  readonly step: number;
+  /** When it was scaled for the step, or its route was about to be divided for it, in ms since the epoch. */
+  readonly at: number;
+  /** Since when all its pods have served, in ms since the epoch; absent until they do. */
+  readonly since?: number;
+  /** How often its route was to be divided for this step: more than once where somebody puts it back. */
+  readonly tries?: number;
+}
 
 /** A roll-out that failed. It is not tried again while both `target` and `retry` are what they were. */
 export interface Failure {
@@ -29,6 +51,8 @@ export interface Failure {
   /** The retry annotation's value then. */
   readonly retry: string;
   readonly message: string;
+  /** Ids of metrics whose source gave no result: once they do, it is tried again. */
+  readonly awaits?: readonly string[];
 }
 
 /** What was laid over a Deployment's template, and what is needed to take it off. */
@@ -42,6 +66,8 @@ export interface RolloutRecord {
   /** Set from the write of a template until the Deployment has come to run it. */
   readonly rolling?: Rolling;
   readonly failed?: Failure;
+  /** How many pods the Deployment was given before it takes the traffic back; once in a roll-out. */
+  readonly scaledTo?: number;
 }
 
 export interface Rolling {
@@ -53,22 +79,32 @@ export interface Rolling {
   readonly target: string;
   /** When, in ms since the epoch. */
   readonly at: number;
+  /** What the database had counted then. */
+  readonly signs?: SignsBase;
 }
 
-/** Says that a Service's traffic is held to one side. Which one, its selector says. */
+/**
+ * Says that a Service's traffic is held to one side. Which one, its selector says. The Service that the workload
+ * names in `service` leads; a `follower` is brought to where that one is; the `preview` leads to green alone.
+ */
 export interface Hold {
+  readonly role?: 'follower' | 'preview';
   readonly change: string;
   readonly deployment: string;
   /** When the selector was last written, in ms since the epoch. */
   readonly at: number;
+  /** Of a follower and a preview: the hash that was written with this note; absent for none. */
+  readonly hash?: string;
   /** The selector was opened to all pods by us, because the side that it was held to went away. */
   readonly opened?: true;
   /** Why the traffic went back. */
   readonly failed?: Failure;
+  /** The HTTPRoute that is divided meanwhile, though the resource may name another one by now. */
+  readonly httpRoute?: string;
 }
 
 /** An annotation's value, `undefined` where there is none, and `unreadable` where somebody else has been at it. */
-const read = (object: KubeObject, annotation: string): object | undefined | 'unreadable' => {
+export const readNote = (object: KubeObject, annotation: string): object | undefined | 'unreadable' => {
   const text = object.metadata.annotations?.[annotation];
   if (text === undefined) return undefined;
   try {
@@ -82,10 +118,18 @@ const read = (object: KubeObject, annotation: string): object | undefined | 'unr
 export const readRecord = (
   deployment: KubeObject,
   change: string,
-): RolloutRecord | undefined | 'unreadable' => read(deployment, recordAnnotation(change));
+): RolloutRecord | undefined | 'unreadable' => readNote(deployment, recordAnnotation(change));
+
+/** The first step from the canary's start, where somebody else has taken the note off: a step too many costs time alone. */
+export const readCanaryNote = (canary: KubeObject): CanaryNote => {
+  const note = readNote(canary, canaryAnnotation) as CanaryNote | undefined | 'unreadable';
+  return typeof note === 'object' && Number.isInteger(note.step) && typeof note.at === 'number'
+    ? note
+    : { step: 0, at: Date.parse(canary.metadata.creationTimestamp) };
+};
 
 export const readHold = (service: KubeObject): Hold | undefined | 'unreadable' => {
-  const hold = read(service, holdAnnotation) as Hold | undefined | 'unreadable';
+  const hold = readNote(service, holdAnnotation) as Hold | undefined | 'unreadable';
   return typeof hold === 'object' && (typeof hold.change !== 'string' || typeof hold.at !== 'number')
     ? 'unreadable'
     : hold;

@@ -118,6 +118,7 @@ export const describeFirst = (side: Side, now: number): string | undefined => {
  */
 export const whyFailed = (side: Side, since: number, now: number): string | undefined => {
   const { name } = side.deployment.metadata;
+  if (side.deployment.spec.paused === true) return undefined;
   const hopeless = currentPods(side)
     .map((pod) => whyHopeless(pod, now))
     .find((why) => why !== undefined);
@@ -133,12 +134,26 @@ export const whyFailed = (side: Side, since: number, now: number): string | unde
       ? deadlineMs
       : // Pods that turn ready and unready again count as progress each time and put the Deployment's own
         // deadline off for ever (argoproj/argo-rollouts#3765); twice that long in all is enough.
-        now - since > 2 * deadlineMs
+        now - Math.max(since, oldestStart(side, now)) > 2 * deadlineMs
         ? 2 * deadlineMs
         : undefined;
   if (exceeded === undefined) return undefined;
   const first = describeFirst(side, now);
   return `Deployment ${name} did not become available within ${exceeded / 1_000} s${first === undefined ? '' : ` (${first})`}`;
+};
+
+/**
+ * Since when the oldest pod that is not available has been there: one that takes the place of an evicted pod, long
+ * after the template was set, has its time like the first ones.
+ */
+const oldestStart = (side: Side, now: number): number => {
+  const pods = currentPods(side);
+  const minReadyMs = (side.deployment.spec.minReadySeconds ?? 0) * 1_000;
+  const missing = pods.filter((pod) => availableSince(pod, minReadyMs, now) === undefined);
+  if (missing.length > 0)
+    return Math.min(...missing.map(({ metadata }) => Date.parse(metadata.creationTimestamp)));
+  // With none at all nothing tells since when; with some, the next is about to be made.
+  return pods.length === 0 ? 0 : now;
 };
 
 const condition = ({ deployment }: Side, type: string): Condition | undefined =>

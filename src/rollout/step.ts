@@ -1,168 +1,58 @@
 /** The single writes that roll-outs are made of, as plain data; `act.ts` carries them out. Pure. */
-import type { RolloutFacts, RolloutStep } from '../api/facts.ts';
-import type { Deployment, KubeObject, PodTemplate, Service } from '../kube/types.ts';
+import type { RolloutFacts } from '../api/facts.ts';
+import type { Deployment, PodTemplate } from '../kube/types.ts';
 import type { Partially } from '../kube/client.ts';
-import { fingerprint } from './canonical.ts';
-import { greenName, type Observed } from './observed.ts';
-import { hashLabel, readFields, templatePatch, writeFields, type Fields } from './overlay.ts';
+import { signsNote } from './analysis/signs.ts';
+import { fingerprint } from './fingerprint.ts';
+import { canaryName, greenName, type Observed } from './observed.ts';
 import {
+  canaryAnnotation,
   greenLabel,
-  holdAnnotation,
-  recordAnnotation,
-  recordText,
   serviceAnnotation,
   templateAnnotation,
-  type Failure,
-  type Hold,
-  type Rolling,
-  type RolloutRecord,
+  type CanaryNote,
 } from './record.ts';
 import { nameOf, replicasOf, type Side } from './side.ts';
 import type { Target } from './wanted.ts';
+import { patch, type Write, type WriteStep } from './write.ts';
 
-/** A write to the API server, refused by it if the object has changed since the decision. */
-export type Write =
-  /** A merge patch; it names the resourceVersion that it was decided from. */
-  | {
-      readonly verb: 'patch';
-      readonly resource: 'Service' | 'Deployment';
-      readonly name: string;
-      readonly body: object;
-    }
-  | { readonly verb: 'create'; readonly name: string; readonly object: Partially<Deployment> }
-  | {
-      readonly verb: 'delete';
-      readonly name: string;
-      readonly uid: string;
-      readonly resourceVersion: string;
-    };
-
-/** A RolloutStep with everything that is needed to carry it out. */
-export interface WriteStep extends RolloutStep {
-  readonly namespace: string;
-  /** What it does, as a sentence; for the log and the Event. */
-  readonly message: string;
-  readonly write: Write;
-}
-
-const step = (observed: Observed, kind: string, message: string, write: Write): RolloutFacts => {
+/** A step of this workload; `message` says what it does. */
+export const step = (observed: Observed, kind: string, message: string, write: Write): RolloutFacts => {
   const deployment = nameOf(observed.base);
   const { namespace } = observed;
   const value: WriteStep = { kind, deployment, namespace, message, write };
   return { kind: 'step', step: value, message };
 };
 
-const patch = (
-  resource: 'Service' | 'Deployment',
-  object: KubeObject,
-  annotations: Readonly<Record<string, string | null>>,
-  spec?: object,
-): Write => {
-  const { name, resourceVersion } = object.metadata;
-  const body = { metadata: { resourceVersion, annotations }, ...(spec === undefined ? {} : { spec }) };
-  return { verb: 'patch', resource, name, body };
-};
-
-/** The Service's selector and the note on why it is so, in one write. `hash` null takes the hash away. */
-const serviceWrite = (observed: Observed, hold: Hold, hash?: string | null): Write => {
-  if (observed.service === undefined) throw new Error('There is no Service to write.');
-  const annotations = { [holdAnnotation]: JSON.stringify(hold) };
-  const spec = hash === undefined ? undefined : { selector: { [hashLabel]: hash } };
-  return patch('Service', observed.service, annotations, spec);
-};
-
-const serviceName = ({ service }: Observed): string => service?.metadata.name ?? '';
-
-const newHold = (observed: Observed): Hold => ({
-  change: observed.change,
-  deployment: nameOf(observed.base),
-  at: observed.now,
-});
-
-export const narrowService = (observed: Observed, hash: string): RolloutFacts =>
-  step(
-    observed,
-    'NarrowService',
-    `Holding Service ${serviceName(observed)} to the pods that Deployment ${nameOf(observed.base)} runs now.`,
-    serviceWrite(observed, newHold(observed), hash),
-  );
-
-export const switchService = (
+/** A Deployment beside the user's, with the template that is wanted. */
+const twin = (
   observed: Observed,
-  side: Side,
-  hash: string,
-  failed?: Failure,
-): RolloutFacts => {
-  const kind = side === observed.base ? 'SwitchToBase' : 'SwitchToGreen';
-  const why = failed === undefined ? '' : `, because ${failed.message}`;
-  return step(
-    observed,
-    kind,
-    `Switching Service ${serviceName(observed)} to the pods of Deployment ${nameOf(side)}${why}.`,
-    serviceWrite(observed, { ...newHold(observed), ...(failed === undefined ? {} : { failed }) }, hash),
-  );
-};
-
-export const openService = (observed: Observed, hold: Hold, why: string): RolloutFacts =>
-  step(
-    observed,
-    'OpenService',
-    `Opening Service ${serviceName(observed)} to all pods of ${nameOf(observed.base)}, because ${why}.`,
-    serviceWrite(observed, { ...hold, at: observed.now, opened: true }, null),
-  );
-
-export const markFailed = (observed: Observed, hold: Hold, failed: Failure): RolloutFacts =>
-  step(
-    observed,
-    'MarkFailed',
-    `Giving up the roll-out of ${nameOf(observed.base)}, because ${failed.message}.`,
-    serviceWrite(observed, { ...hold, failed }),
-  );
-
-/** Notes again what somebody else removed. */
-export const noteHold = (observed: Observed): RolloutFacts =>
-  step(
-    observed,
-    'NoteHold',
-    `Noting on Service ${serviceName(observed)} again that its traffic is held to one side.`,
-    serviceWrite(observed, newHold(observed)),
-  );
-
-export const restoreService = (observed: Observed): RolloutFacts => {
-  if (observed.service === undefined) throw new Error('There is no Service to restore.');
-  return restoreServiceOf(observed.namespace, nameOf(observed.base), observed.service);
-};
-
-/** For a Service whose Deployment is gone. */
-export const restoreServiceOf = (namespace: string, deployment: string, service: Service): RolloutFacts => {
-  const isHeld = service.spec.selector?.[hashLabel] !== undefined;
-  const message = `Putting the selector of Service ${service.metadata.name} back as it was.`;
-  const spec = isHeld ? { selector: { [hashLabel]: null } } : undefined;
-  const write = patch('Service', service, { [holdAnnotation]: null }, spec);
-  const value: WriteStep = { kind: 'RestoreService', deployment, namespace, message, write };
-  return { kind: 'step', step: value, message };
-};
-
-export const createGreen = (observed: Observed, { template }: Target): RolloutFacts => {
+  { template }: Target,
+  {
+    replicas,
+    annotations,
+  }: { readonly replicas: number; readonly annotations: Readonly<Record<string, string>> },
+): Partially<Deployment> => {
   const { base, change, service } = observed;
   const { metadata, spec } = base.deployment;
-  const name = greenName(metadata.name);
   const labels = { [greenLabel]: change };
-  const object: Partially<Deployment> = {
+  return {
     metadata: {
       // None of the user's own: what goes by them, such as Argo CD, would take it for a leftover and prune it.
       labels: { ...labels, 'app.kubernetes.io/managed-by': 'segue' },
       annotations: {
         [templateAnnotation]: fingerprint(template),
         [serviceAnnotation]: service?.metadata.name ?? '',
+        ...signsNote(observed.signs),
+        ...annotations,
       },
-      // The SchemaChange as its owner would take green away while it serves, if the resource is forced out.
+      // The SchemaChange as its owner would take it away while it serves, if the resource is forced out.
       ownerReferences: [
         { apiVersion: 'apps/v1', kind: 'Deployment', name: metadata.name, uid: metadata.uid },
       ],
     },
     spec: {
-      replicas: replicasOf(base),
+      replicas,
       revisionHistoryLimit: 0,
       ...(spec.minReadySeconds === undefined ? {} : { minReadySeconds: spec.minReadySeconds }),
       ...(spec.progressDeadlineSeconds === undefined
@@ -172,13 +62,74 @@ export const createGreen = (observed: Observed, { template }: Target): RolloutFa
       template: withLabels(template, labels),
     },
   };
+};
+
+export const createGreen = (observed: Observed, wanted: Target): RolloutFacts => {
+  const { base } = observed;
+  const name = greenName(nameOf(base));
   return step(
     observed,
     'CreateGreen',
     `Starting ${replicasOf(base)} pods of the new code beside ${nameOf(base)}, in Deployment ${name}.`,
-    { verb: 'create', name, object },
+    {
+      verb: 'create',
+      resource: 'Deployment',
+      name,
+      object: twin(observed, wanted, { replicas: replicasOf(base), annotations: {} }),
+    },
   );
 };
+
+/** How many pods a step asks for, and what that means. */
+export interface CanarySize {
+  readonly replicas: number;
+  /** Percent of the traffic that is meant. */
+  readonly weight: number;
+}
+
+export const createCanary = (observed: Observed, wanted: Target, size: CanarySize): RolloutFacts => {
+  const { base, now } = observed;
+  const name = canaryName(nameOf(base));
+  const annotations = { [canaryAnnotation]: JSON.stringify({ step: 0, at: now } satisfies CanaryNote) };
+  return step(
+    observed,
+    'CreateCanary',
+    `Starting ${size.replicas} pods of the new code beside ${nameOf(base)} for ${size.weight} % of the traffic, in Deployment ${name}.`,
+    {
+      verb: 'create',
+      resource: 'Deployment',
+      name,
+      object: twin(observed, wanted, { replicas: size.replicas, annotations }),
+    },
+  );
+};
+
+export const scaleCanary = (
+  observed: Observed,
+  canary: Side,
+  size: CanarySize,
+  note: CanaryNote,
+): RolloutFacts =>
+  step(
+    observed,
+    'ScaleCanary',
+    `Scaling Deployment ${nameOf(canary)} to ${size.replicas} pods for ${size.weight} % of the traffic.`,
+    patch(
+      'Deployment',
+      canary.deployment,
+      { [canaryAnnotation]: JSON.stringify(note) },
+      { replicas: size.replicas },
+    ),
+  );
+
+/** Notes from when on the canary's pods count as serving. */
+export const noteCanary = (observed: Observed, canary: Side, note: CanaryNote): RolloutFacts =>
+  step(
+    observed,
+    'NoteCanary',
+    `All pods of Deployment ${nameOf(canary)} serve; they are watched from now on.`,
+    patch('Deployment', canary.deployment, { [canaryAnnotation]: JSON.stringify(note) }),
+  );
 
 const withLabels = (template: PodTemplate, labels: Readonly<Record<string, string>>): PodTemplate => ({
   ...template,
@@ -194,88 +145,24 @@ export const scaleGreen = (observed: Observed, green: Side): RolloutFacts =>
   );
 
 /** Foreground: it stays to be seen until its ReplicaSets and pods are gone, and no ReplicaSet outlives it to make more. */
-export const removeGreen = (observed: Observed, green: Side): RolloutFacts => {
-  const { name, uid, resourceVersion } = green.deployment.metadata;
-  return step(observed, 'RemoveGreen', `Removing Deployment ${name}, which gets no traffic.`, {
+const remove = (observed: Observed, twin: Side, kind: string, message: string): RolloutFacts => {
+  const { name, uid, resourceVersion } = twin.deployment.metadata;
+  return step(observed, kind, message, {
     verb: 'delete',
+    resource: 'Deployment',
     name,
     uid,
     resourceVersion,
   });
 };
 
-/**
- * Writes the wanted template, and what it replaces. A roll that had not come to its end (`unfinished`) left a
- * template that may never have worked: what to go back to is the one before it.
- */
-export const rollDeployment = (observed: Observed, wanted: Target, unfinished?: Rolling): RolloutFacts => {
-  const { base, change, record, now } = observed;
-  const present = base.deployment.spec.template;
-  const former = unfinished === undefined ? present : writeFields(present, change, unfinished.from);
-  const { original, laid } = unfinished ?? record ?? {};
-  const next: RolloutRecord = {
-    ...laidOver(wanted),
-    rolling: {
-      from: readFields(former, change, wanted.write, ...(unfinished === undefined ? [] : [unfinished.from])),
-      ...laidOver({ original, laid }),
-      target: wanted.id,
-      at: now,
-    },
-  };
-  const to = wanted.laid === undefined ? 'template it had before the first release' : 'new code';
-  return step(
+export const removeGreen = (observed: Observed, green: Side): RolloutFacts =>
+  remove(observed, green, 'RemoveGreen', `Removing Deployment ${nameOf(green)}, which gets no traffic.`);
+
+export const removeCanary = (observed: Observed, canary: Side, why: string): RolloutFacts =>
+  remove(
     observed,
-    'RollDeployment',
-    `Rolling Deployment ${nameOf(base)} to the ${to}.`,
-    deploymentWrite(observed, next, wanted.write),
+    canary,
+    'RemoveCanary',
+    `Removing Deployment ${nameOf(canary)}, because ${why}; ${nameOf(observed.base)} has all the traffic.`,
   );
-};
-
-/** What a record says of a template, without the members that say nothing. */
-export const laidOver = ({
-  original,
-  laid,
-}: {
-  readonly original?: Fields | undefined;
-  readonly laid?: Fields | undefined;
-}): Pick<RolloutRecord, 'original' | 'laid'> => ({
-  ...(original === undefined ? {} : { original }),
-  ...(laid === undefined ? {} : { laid }),
-});
-
-export const rollBackDeployment = (observed: Observed, rolling: Rolling, message: string): RolloutFacts => {
-  const failed: Failure = { target: rolling.target, retry: observed.retry, message };
-  return step(
-    observed,
-    'RollBackDeployment',
-    `Rolling Deployment ${nameOf(observed.base)} back, because ${message}.`,
-    deploymentWrite(observed, { ...laidOver(rolling), failed }, rolling.from),
-  );
-};
-
-export const writeRecord = (
-  observed: Observed,
-  kind: 'RecordFailure' | 'SettleRecord',
-  next: RolloutRecord,
-  message: string,
-): RolloutFacts => step(observed, kind, message, deploymentWrite(observed, next));
-
-/** Nothing is to be taken back any more: the Deployment is left as its owner would have it. */
-export const forgetRecord = (observed: Observed): RolloutFacts => {
-  const { deployment } = observed.base;
-  const write = patch('Deployment', deployment, { [recordAnnotation(observed.change)]: null });
-  return step(
-    observed,
-    'ForgetRecord',
-    `Taking Segue's note off Deployment ${nameOf(observed.base)}.`,
-    write,
-  );
-};
-
-const deploymentWrite = ({ base, change, uid }: Observed, next: RolloutRecord, fields?: Fields): Write => {
-  const { deployment } = base;
-  const text = recordText({ uid, ...next });
-  const spec =
-    fields === undefined ? undefined : { template: templatePatch(deployment.spec.template, change, fields) };
-  return patch('Deployment', deployment, { [recordAnnotation(change)]: text }, spec);
-};

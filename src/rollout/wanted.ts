@@ -1,7 +1,9 @@
 /** Which code a workload is to run, and what that makes of its template. Pure. */
+import type { DatabaseSigns, SignsBase } from '../api/analysis-facts.ts';
+import type { Fact } from '../api/facts.ts';
 import type { Release, Workload } from '../api/schema-change.ts';
 import type { PodTemplate } from '../kube/types.ts';
-import { fingerprint } from './canonical.ts';
+import { fingerprint } from './fingerprint.ts';
 import { fieldsOf, readFields, writeFields, type Fields } from './overlay.ts';
 import type { RolloutRecord } from './record.ts';
 
@@ -26,6 +28,14 @@ export interface WorkloadInput {
   readonly retry: string;
   /** In ms since the epoch. */
   readonly now: number;
+  /** Asks the database what it shows of the code behind these addresses, since what a roll-out began with. */
+  readonly signs?: (asked: SignsQuestion) => Promise<Fact<DatabaseSigns>>;
+}
+
+/** What is asked of the database while new code is rolled out. */
+export interface SignsQuestion {
+  readonly base: SignsBase | undefined;
+  readonly addresses: readonly string[];
 }
 
 /** What is wanted, applied to a template. */

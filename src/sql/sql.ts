@@ -53,9 +53,9 @@ export const join = (parts: readonly Sql[], separator: Sql = make(', ')): Sql =>
   make(parts.map((part) => part.text).join(separator.text));
 
 /**
- * SQL that the user wrote in the resource (an expression, a type name). Named so that each use can be
- * found and reviewed: whoever may write a SchemaChange may run DDL anyway, but the text must stay one
- * expression, so callers put it in parentheses and the session sends one statement at a time.
+ * SQL that was not written here: what PostgreSQL's catalog prints, or text of the resource that has been through
+ * the parser (expression.ts, script.ts). Named so that each use can be found and reviewed; the session sends one
+ * statement at a time.
  */
 export const userSql = (text: string): Sql => {
   if (text.includes('\0')) throw new Error('SQL text cannot contain a zero byte.');

@@ -42,9 +42,51 @@ function table(registers: Registry[], loop: EventLoopWatch) {
       labelNames: resourceLabels,
       registers,
     }),
+    verifiedRows: new Counter({
+      name: 'segue_verification_rows_total',
+      help: 'Rows that verifications have compared.',
+      labelNames: resourceLabels,
+      registers,
+    }),
+    repairedRows: new Counter({
+      name: 'segue_repaired_rows_total',
+      help: 'Rows whose new columns a repair computed anew because they differed.',
+      labelNames: resourceLabels,
+      registers,
+    }),
+    backfillWorkers: new Gauge({
+      name: 'segue_backfill_workers',
+      help: 'Batches of the backfill that run at the same time now.',
+      labelNames: resourceLabels,
+      registers,
+    }),
+    backfillRowsPerSecond: new Gauge({
+      name: 'segue_backfill_rows_per_second',
+      help: 'Speed of the backfill over the last minute, pauses included.',
+      labelNames: resourceLabels,
+      registers,
+    }),
+    backfillThrottled: new Gauge({
+      name: 'segue_backfill_throttled',
+      help: '1 while the backfill stands still or is slowed down for others: replicas, the WAL archive, waiting sessions, its window.',
+      labelNames: resourceLabels,
+      registers,
+    }),
+    quarantineEnds: new Gauge({
+      name: 'segue_quarantine_ends_timestamp_seconds',
+      help: 'When the quarantine is over if nobody uses the old columns before, as Unix time.',
+      labelNames: resourceLabels,
+      registers,
+    }),
+    quarantineRestarts: new Counter({
+      name: 'segue_quarantine_restarts_total',
+      help: 'Times that a quarantine started anew because an old column was used.',
+      labelNames: resourceLabels,
+      registers,
+    }),
     mismatches: new Gauge({
       name: 'segue_mismatches',
-      help: 'Rows whose old and new columns disagree, as the last verification found.',
+      help: 'Rows whose old and new columns disagree, as the verification has found so far.',
       labelNames: resourceLabels,
       registers,
     }),
@@ -176,7 +218,14 @@ export function createMetrics(registry: Registry) {
       setBlocked(namespace, name, undefined);
       metrics.backfillRows.remove({ namespace, name });
       metrics.backfillRowsRemaining.remove({ namespace, name });
+      metrics.verifiedRows.remove({ namespace, name });
+      metrics.repairedRows.remove({ namespace, name });
+      metrics.backfillWorkers.remove({ namespace, name });
+      metrics.backfillRowsPerSecond.remove({ namespace, name });
+      metrics.backfillThrottled.remove({ namespace, name });
       metrics.mismatches.remove({ namespace, name });
+      metrics.quarantineEnds.remove({ namespace, name });
+      metrics.quarantineRestarts.remove({ namespace, name });
     },
 
     setLeading(leading: boolean): void {

@@ -184,6 +184,7 @@ describe('a value that is wrong is refused', () => {
     ['--set=crds.install=true', "additional properties 'install' not allowed"],
     ['--set=metrics.enabled=true', "additional properties 'enabled' not allowed"],
     ['--set=resources.limit.memory=1Gi', "additional properties 'limit' not allowed"],
+    ['--set=networkPolicy.port=1', "additional properties 'port' not allowed"],
     ['--set=watchNamespaces=shop', 'got string, want array'],
     ['--set=watchNamespaces={shop/a}', "'shop/a' does not match pattern"],
     ['--set=logLevel=verbose', "value must be one of 'debug', 'info', 'warn', 'error'"],
@@ -260,10 +261,14 @@ describe('installed', () => {
     ['get', 'pods/log', 'no'],
     ['create', 'pods/exec', 'no'],
     ['patch', 'services', 'yes'],
-    ['create', 'services', 'no'],
-    ['delete', 'services', 'no'],
+    ['create', 'services', 'yes'],
+    ['delete', 'services', 'yes'],
     ['create', 'events.events.k8s.io', 'yes'],
-    ['get', 'configmaps', 'no'],
+    ['get', 'configmaps', 'yes'],
+    ['patch', 'configmaps', 'yes'],
+    ['list', 'configmaps', 'no'],
+    ['create', 'configmaps', 'no'],
+    ['delete', 'configmaps', 'no'],
     ['create', 'rolebindings.rbac.authorization.k8s.io', 'no'],
   ];
 
@@ -332,6 +337,65 @@ describe('installed', () => {
       };
       const result = await api.kubectl(['create', '--dry-run=server', '-f', '-'], JSON.stringify(pod));
       expect(result).toMatchObject({ code: 0, stdout: 'pod/probe created (server dry run)\n' });
+    },
+    testTimeoutMs,
+  );
+
+  test(
+    'the pods of the demo’s shop pass it, too',
+    async () => {
+      const [, shop] = parseAllDocuments(readFileSync(join(root, 'demo/manifests/shop.yaml'), 'utf8')).map(
+        (document) => document.toJS() as { readonly kind: string; readonly spec: DeploymentSpec },
+      );
+      expect(shop?.kind).toBe('Deployment');
+      const pod = {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'shop', namespace: 'ops' },
+        // No controller makes the account `default` here.
+        spec: { ...shop?.spec.template.spec, serviceAccountName: 'segue' },
+      };
+      const result = await api.kubectl(['create', '--dry-run=server', '-f', '-'], JSON.stringify(pod));
+      expect(result).toMatchObject({ code: 0, stdout: 'pod/shop created (server dry run)\n' });
+    },
+    testTimeoutMs,
+  );
+
+  test(
+    'a NetworkPolicy lets its pods be reached at one port, and reach what it names',
+    async () => {
+      const flags = [
+        '--set=networkPolicy.enabled=true',
+        '--set=networkPolicy.ports={6443,5433}',
+        '--set=networkPolicy.to[0].ipBlock.cidr=10.0.0.0/8',
+        '--set=networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.name=monitoring',
+      ];
+      await succeed(
+        helm('upgrade', 'segue', chart, '--namespace=ops', '--set=watchNamespaces={shop}', ...flags),
+      );
+      const get = async (what: string): Promise<unknown> =>
+        JSON.parse(await succeed(api.kubectl(['get', what, 'segue', '--namespace=ops', '--output=json'])));
+      const policy = (await get('networkpolicy')) as { readonly spec: { readonly podSelector: unknown } };
+      const { spec } = (await get('deployment')) as { readonly spec: { readonly selector: unknown } };
+      expect(policy.spec.podSelector).toEqual(spec.selector);
+      expect(policy.spec).toMatchObject({
+        policyTypes: ['Ingress', 'Egress'],
+        ingress: [
+          {
+            ports: [{ port: 'http', protocol: 'TCP' }],
+            from: [{ namespaceSelector: { matchLabels: { name: 'monitoring' } } }],
+          },
+        ],
+        egress: [
+          {
+            ports: [
+              { port: 53, protocol: 'UDP' },
+              { port: 53, protocol: 'TCP' },
+            ],
+          },
+          { ports: [{ port: 6443 }, { port: 5433 }], to: [{ ipBlock: { cidr: '10.0.0.0/8' } }] },
+        ],
+      });
     },
     testTimeoutMs,
   );

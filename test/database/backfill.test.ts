@@ -52,6 +52,8 @@ describe('the whole table', () => {
     expect((await change.ledger()).backfill).toMatchObject({ pagesDone: 0, rowsDone: 0, done: false });
     expectDone(await change.fillAll());
     expect(await unconverted()).toBe(0);
+    // Over less than half a second no rate is told.
+    await sleep(600);
     const { backfill } = await change.ledger();
     expect(backfill).toMatchObject({
       rowsDone: 30_000,

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { TableFacts } from '../../src/api/facts.ts';
 import { checkExpressions, readTable } from '../../src/database/catalog.ts';
 import { Databases, readServer, type Database } from '../../src/database/databases.ts';
+import { functionsThatName } from '../../src/database/function-mentions.ts';
 import { userSql } from '../../src/sql/sql.ts';
 import { startServer, type TestDatabase, type TestServer } from '../support/database.ts';
 import { dualWriting, fullName } from '../support/database-change.ts';
@@ -40,7 +41,7 @@ describe('columns', () => {
       ALTER TABLE t DROP COLUMN gone;`);
     const { columns, primaryKey } = await read('t');
     expect(primaryKey).toEqual(['id']);
-    expect(columns).toEqual({
+    expect(columns).toMatchObject({
       id: { attnum: 1, type: 'integer', notNull: true, generated: false, identity: true, comparable: true },
       price: {
         attnum: 3,
@@ -158,8 +159,20 @@ describe('what hangs on a column', () => {
     expect(dependents.map(({ column }) => column)).toEqual(['id']);
     expect(marks).toEqual({ [`sync_${change.id}`]: expect.stringContaining('wide') });
     expect(triggers).toEqual([
-      { name: `~segue_${change.id}_insert`, enabled: true, beforeUpdate: false },
-      { name: `~segue_${change.id}_update`, enabled: true, beforeUpdate: true },
+      {
+        name: `~segue_${change.id}_insert`,
+        enabled: true,
+        beforeUpdate: false,
+        beforeInsert: true,
+        ofColumns: false,
+      },
+      {
+        name: `~segue_${change.id}_update`,
+        enabled: true,
+        beforeUpdate: true,
+        beforeInsert: false,
+        ofColumns: false,
+      },
     ]);
     await sandbox.script(`ALTER TABLE customers DISABLE TRIGGER "~segue_${change.id}_update"`);
     expect((await change.table()).triggers[1]).toMatchObject({ enabled: false });
@@ -213,6 +226,7 @@ describe('expressions', () => {
         backward: { first_name: backward },
       },
     });
+    if (change.invalid.length > 0) return change.invalid;
     return checkExpressions(db, change.table, change.parseChecks(await read('customers')));
   };
 
@@ -255,5 +269,43 @@ describe('expressions', () => {
   test('see functions of the table’s schema and of public', async () => {
     await sandbox.script('CREATE FUNCTION shout(text) RETURNS text LANGUAGE sql IMMUTABLE RETURN upper($1)');
     expect(await judge('shout(first_name)')).toEqual([]);
+  });
+});
+
+describe('functions whose text names a column', () => {
+  const found = async (): Promise<readonly string[]> =>
+    functionsThatName(db, await read('people'), ['First Name', 'nick']);
+
+  beforeEach(() =>
+    sandbox.script(`
+      CREATE TABLE people (id int PRIMARY KEY, "First Name" text, nick text);
+      CREATE TABLE pets (id int PRIMARY KEY, nick text)`),
+  );
+
+  test('in SQL, in PL/pgSQL, in a statement that it puts together, in a trigger of the table', async () => {
+    await sandbox.script(`
+      CREATE FUNCTION a_sql(i int) RETURNS text LANGUAGE sql AS 'SELECT p."First Name" FROM people p WHERE p.id = i';
+      CREATE FUNCTION b_plpgsql() RETURNS text LANGUAGE plpgsql AS $$
+        DECLARE found text; BEGIN SELECT Nick INTO found FROM public.people WHERE id = 1; RETURN found; END $$;
+      CREATE PROCEDURE c_dynamic() LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'UPDATE people SET nick = ''x'''; END $$;
+      CREATE FUNCTION d_trigger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.nick := lower(NEW.nick); RETURN NEW; END $$;
+      CREATE TRIGGER d BEFORE INSERT ON people FOR EACH ROW EXECUTE FUNCTION d_trigger()`);
+    expect(await found()).toEqual([
+      'public.a_sql(integer)',
+      'public.b_plpgsql()',
+      'public.c_dynamic()',
+      'public.d_trigger()',
+    ]);
+  });
+
+  test('not one that names another table’s, only speaks of it, or knows its columns for itself', async () => {
+    await sandbox.script(`
+      CREATE FUNCTION a_sql() RETURNS bigint LANGUAGE sql AS 'SELECT count(nick) FROM pets';
+      CREATE FUNCTION b_plpgsql() RETURNS int LANGUAGE plpgsql AS $$ BEGIN /* people by nick */ RETURN (SELECT count(nick) FROM pets); END $$;
+      CREATE FUNCTION c_trigger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.nick := lower(NEW.nick); RETURN NEW; END $$;
+      CREATE TRIGGER c BEFORE INSERT ON pets FOR EACH ROW EXECUTE FUNCTION c_trigger();
+      CREATE FUNCTION d_other() RETURNS bigint LANGUAGE sql AS 'SELECT count(id) FROM people /* nick */';
+      CREATE FUNCTION e_atomic() RETURNS bigint BEGIN ATOMIC SELECT count(nick) FROM people; END`);
+    expect(await found()).toEqual([]);
   });
 });

@@ -163,7 +163,7 @@ describe('a transaction', () => {
           current_setting('application_name') AS name, current_setting('transaction_read_only') AS ro, pg_backend_pid() AS pid`),
       );
     expect(await read()).toMatchObject({
-      path: '"pg_catalog", "public", "pg_temp"',
+      path: '"public", "pg_temp"',
       lock: '123ms',
       name: 'segue',
       ro: 'on',
@@ -225,13 +225,14 @@ describe('a transaction', () => {
   test('of many at once takes turns on few sessions', async () => {
     const db = databases.open(sandbox.uri);
     const pids = await Promise.all(
-      Array.from({ length: 20 }, () =>
+      Array.from({ length: 100 }, () =>
         db.transaction({ mode: 'read' }, (session) =>
           session.one<{ pid: number }>(sql`SELECT pg_backend_pid() AS pid`),
         ),
       ),
     );
-    expect(new Set(pids.map(({ pid }) => pid)).size).toBeLessThanOrEqual(3);
+    // Three of the operator's, and 32 workers of a backfill at most.
+    expect(new Set(pids.map(({ pid }) => pid)).size).toBeLessThanOrEqual(35);
   });
 
   test('after its session was ended by an administrator, the next has another', async () => {

@@ -23,6 +23,7 @@ beforeEach(async () => {
   await sandbox.script(`
     CREATE TABLE cities (code text PRIMARY KEY);
     INSERT INTO cities VALUES ('bern'), ('rome');
+    CREATE DOMAIN positive AS int CHECK (VALUE > 0);
     CREATE TABLE people (id bigint PRIMARY KEY, mail text, city text, fax text NOT NULL DEFAULT '-', age int NOT NULL);
     INSERT INTO people SELECT n, 'm' || n, 'bern', 'f' || n, n FROM generate_series(1, 50) n;`);
 });
@@ -114,10 +115,14 @@ describe('an index', () => {
     await sandbox.script(`UPDATE people SET mail = 'm1' WHERE id = 2`);
     const driven = await takeOver(db, uniqueMail);
     expect(await driven.steps(driven.change.constrain)).toMatchObject({ reason: 'BadRows' });
-    expect((await driven.table()).indexes).toContainEqual({ name: 'people_mail', valid: false });
+    expect((await driven.table()).indexes).toContainEqual(
+      expect.objectContaining({ name: 'people_mail', valid: false }),
+    );
     await sandbox.script(`UPDATE people SET mail = 'm2' WHERE id = 2`);
     expectDone(await driven.steps(driven.change.constrain));
-    expect((await driven.table()).indexes).toContainEqual({ name: 'people_mail', valid: true });
+    expect((await driven.table()).indexes).toContainEqual(
+      expect.objectContaining({ name: 'people_mail', valid: true }),
+    );
     const steps = await sandbox.query<{ step: string }>('SELECT step FROM segue.expand_step ORDER BY number');
     expect(steps.map(({ step }) => step)).toEqual(['people_mail-clear', 'people_mail-build']);
   });
@@ -215,6 +220,24 @@ describe('what PostgreSQL would refuse later is refused before anything is touch
       'a column of an unknown type',
       { addColumn: { table: 'people', name: 'c', type: 'txet', nullable: true, unique: false } },
       'InvalidExpression',
+    ],
+    [
+      'a column of a domain with a constraint, for which PostgreSQL rewrites the table',
+      { addColumn: { table: 'people', name: 'c', type: 'positive', nullable: true, unique: false } },
+      'would rewrite the whole table',
+    ],
+    [
+      'such a domain in the place of a column',
+      {
+        changeType: {
+          table: 'people',
+          column: 'age',
+          to: { name: 'years', type: 'positive' },
+          forward: 'age',
+          backward: 'years',
+        },
+      },
+      'would rewrite the whole table',
     ],
     [
       'a serial column',

@@ -1,14 +1,24 @@
 /** A real PostgreSQL server per test file, and a fresh database in it per test. */
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, chmod, rm } from 'node:fs/promises';
+import { mkdtemp, chmod, chown, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { jest } from '@jest/globals';
 import pg from 'pg';
-import { removePostgres, startPostgres, type Postgres, type PostgresOptions } from '../../dev/postgres.ts';
+import {
+  removePostgres,
+  serverUser,
+  startPostgres,
+  type Postgres,
+  type PostgresOptions,
+} from '../../dev/postgres.ts';
+
+const run = promisify(execFile);
 
 // A real server on a busy machine: the bounds that matter are asserted by the tests themselves.
-jest.setTimeout(30_000);
+jest.setTimeout(90_000);
 
 /** One database, made for one test. */
 export interface TestDatabase {
@@ -34,7 +44,25 @@ export interface TestServer {
   uriFor(database: TestDatabase, user: string, password: string): string;
   /** Kills the server as a power cut would, and starts it again. */
   crash(): Promise<void>;
+  /** Ends the server as an administrator would; `begin` starts it again at the same address. */
+  end(): Promise<void>;
+  begin(): Promise<void>;
+  /** Copies the server's data while it stands; what it gives puts them back, as a restored backup does. */
+  backup(): Promise<() => Promise<void>>;
+  /** A streaming standby, made of a copy of the server's data. The server is restarted for it. */
+  standby(): Promise<TestStandby>;
   stop(): Promise<void>;
+}
+
+export interface TestStandby {
+  /** The address of a database of the standby. */
+  uriOf(database: TestDatabase): string;
+  /** A session of the superuser in a database of the standby. */
+  connect(database: TestDatabase): Promise<pg.Client>;
+  /** Ends it; what the primary writes from then on it does not have. */
+  end(): Promise<void>;
+  /** Kills the primary and starts the standby at its address, still a standby. The primary never comes back. */
+  takeOver(): Promise<void>;
 }
 
 const databaseUri = (server: Postgres, name: string): string => {
@@ -124,7 +152,55 @@ export const startServer = async (settings: PostgresOptions['settings'] = {}): P
       await running.kill9();
       running = await startPostgres({ ...options, port: postgres.port });
     },
+    end: () => running.stop(),
+    begin: async () => {
+      running = await startPostgres({ ...options, port: postgres.port });
+    },
+    backup: async () => {
+      const copy = `${options.dataDir}.backup`;
+      const copied = (from: string, to: string) => run('cp', ['-a', from, to]);
+      const offline = async (work: () => Promise<unknown>): Promise<void> => {
+        await running.stop();
+        await work();
+        running = await startPostgres({ ...options, port: postgres.port });
+      };
+      await offline(() => copied(options.dataDir, copy));
+      return () =>
+        offline(async () => {
+          await rm(options.dataDir, { recursive: true });
+          await copied(copy, options.dataDir);
+        });
+    },
+    standby: async () => {
+      const copy: PostgresOptions = {
+        ...options,
+        dataDir: path.join(home, 'standby'),
+        settings: { ...options.settings, primary_conninfo: `${postgres.uri}?application_name=standby` },
+      };
+      await running.stop();
+      for (const suffix of ['', '.password'])
+        await run('cp', ['-a', `${options.dataDir}${suffix}`, `${copy.dataDir}${suffix}`]);
+      const signal = path.join(copy.dataDir, 'standby.signal');
+      await writeFile(signal, '');
+      const user = await serverUser();
+      if (user) await chown(signal, user.uid, user.gid);
+      running = await startPostgres({ ...options, port: postgres.port });
+      let second = await startPostgres(copy);
+      const uriOf = (of: TestDatabase): string => databaseUri(second, of.name);
+      return {
+        uriOf,
+        connect: (of) => connected(uriOf(of), 'test'),
+        end: () => second.stop(),
+        takeOver: async () => {
+          await running.kill9();
+          await second.stop();
+          second = await startPostgres({ ...copy, port: postgres.port });
+          running = second;
+        },
+      };
+    },
     stop: async () => {
+      await removePostgres(path.join(home, 'standby'));
       await removePostgres(options.dataDir);
       await rm(home, { recursive: true, force: true });
     },

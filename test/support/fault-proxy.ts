@@ -1,10 +1,15 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, type Server, createServer, request as httpsRequest } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CertificateStore } from '../../dev/cluster/certificates.ts';
+import { type Answer, Answers } from './answers.ts';
+import { type Fate, lineOf, type SeenRequest, type Shuffler } from './fates.ts';
+import { Lines } from './lines.ts';
 
 /** What happens to the next requests that match, instead of being passed on. */
 export interface Fault {
@@ -18,12 +23,6 @@ export interface Fault {
   readonly headers?: Readonly<Record<string, string>>;
   /** Default: a Status as the API server gives it. */
   readonly body?: string;
-}
-
-export interface SeenRequest {
-  readonly method: string;
-  readonly url: string;
-  readonly headers: IncomingHttpHeaders;
 }
 
 interface Upstream {
@@ -47,6 +46,10 @@ export class FaultProxy {
   readonly port: number;
   /** Every request, in order. */
   readonly requests: SeenRequest[] = [];
+  /** Asked for each request that no injected fault befalls; undefined passes it on. */
+  decide: (request: SeenRequest) => Fate | undefined | Promise<Fate | undefined> = () => undefined;
+  /** Through which the lines of each watch pass that is opened from now on; undefined leaves them as they are. */
+  shuffle: ((request: SeenRequest) => Shuffler | undefined) | undefined;
   /** TLS handshakes so far. */
   handshakes = 0;
   readonly #server: Server;
@@ -55,6 +58,7 @@ export class FaultProxy {
   readonly #tls: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
   readonly #agents = { admin: new Agent({ keepAlive: true }), bearer: new Agent({ keepAlive: true }) };
   readonly #streams = new Set<ServerResponse>();
+  readonly #answers = new Answers();
   #faults: { readonly fault: Fault; left: number }[] = [];
   #refusing = false;
   #silent = false;
@@ -169,14 +173,48 @@ export class FaultProxy {
     this.#server.on('secureConnection', () => (this.handshakes += 1));
     this.#server.on('tlsClientError', () => {});
     this.#server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-      const { method = '', url = '', headers } = request;
-      this.requests.push({ method, url, headers });
       response.on('error', () => {});
-      if (this.#silent) return;
-      const fault = this.#faultFor(`${method} ${url}`);
-      if (fault === undefined) this.#forward(request, response);
-      else this.#fail(fault, request, response);
+      void this.#take(request, response).catch(() => request.socket.destroy());
     });
+  }
+
+  async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method = '', url = '', headers } = request;
+    const seen = { method, url, headers, at: performance.now(), body: await text(request) };
+    this.requests.push(seen);
+    if (this.#silent) return;
+    const fault = this.#faultFor(lineOf(seen));
+    if (fault === undefined) await this.#meet(seen, request, response);
+    else this.#fail(fault, request, response);
+  }
+
+  /** Has a request meet its fate. */
+  async #meet(seen: SeenRequest, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const fate = (await this.decide(seen)) ?? { kind: 'pass' };
+    switch (fate.kind) {
+      case 'pass':
+        await sleep(fate.requestDelayMs ?? 0);
+        return this.#forward(seen, request, response, fate.answerDelayMs ?? 0);
+      case 'lose-request':
+        return fate.quietly ? undefined : void request.socket.destroy();
+      case 'lose-answer':
+        return this.#collect(seen, request, (answer) => {
+          fate.done?.(answer.status);
+          if (!fate.quietly) request.socket.destroy();
+        });
+      case 'break-answer':
+        return this.#collect(seen, request, (answer) => {
+          response.writeHead(answer.status, { ...answer.headers, 'content-length': answer.body.length });
+          response.write(answer.body.subarray(0, answer.body.length / 2), () => request.socket.destroy());
+        });
+      case 'stale': {
+        const old = this.#answers.asOf(seen.url, seen.at - fate.ageMs);
+        if (old === undefined) return this.#forward(seen, request, response, 0);
+        return reply(response, old);
+      }
+      case 'answer':
+        return this.#fail({ match: /./u, ...fate }, request, response);
+    }
   }
 
   #faultFor(line: string): Fault | undefined {
@@ -188,7 +226,6 @@ export class FaultProxy {
   }
 
   #fail(fault: Fault, request: IncomingMessage, response: ServerResponse): void {
-    request.resume();
     if (fault.answer === 'cut') {
       request.socket.destroy();
       return;
@@ -199,7 +236,7 @@ export class FaultProxy {
     response.end(fault.body ?? JSON.stringify(status));
   }
 
-  #forward(request: IncomingMessage, response: ServerResponse): void {
+  #upstreamOf(seen: SeenRequest, request: IncomingMessage): ClientRequest {
     const bearer = request.headers.authorization !== undefined;
     const upstream = httpsRequest({
       host: this.#upstream.hostname,
@@ -210,26 +247,58 @@ export class FaultProxy {
       agent: bearer ? this.#agents.bearer : this.#agents.admin,
       ...(bearer ? { ca: this.#tls.ca } : this.#tls),
     });
-    const hangUp = () => request.socket.destroy();
-    upstream.on('error', hangUp);
+    upstream.on('error', () => request.socket.destroy());
+    upstream.end(seen.body);
+    return upstream;
+  }
+
+  /** Passes a request on and takes its whole answer in, whether or not somebody still waits for it. */
+  #collect(seen: SeenRequest, request: IncomingMessage, then: (answer: Answer) => void): void {
+    this.#upstreamOf(seen, request).on('response', (answer) => {
+      const chunks: Buffer[] = [];
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+      answer.on('error', () => request.socket.destroy());
+      answer.on('end', () =>
+        then({ status: answer.statusCode ?? 502, headers: answer.headers, body: Buffer.concat(chunks) }),
+      );
+    });
+  }
+
+  #forward(
+    seen: SeenRequest,
+    request: IncomingMessage,
+    response: ServerResponse,
+    answerDelayMs: number,
+  ): void {
+    if (seen.url.includes('watch=true')) return this.#stream(seen, request, response);
+    this.#collect(seen, request, (answer) => {
+      if (seen.method === 'GET') this.#answers.keep(seen.url, answer);
+      void sleep(answerDelayMs).then(() => this.#silent || reply(response, answer));
+    });
+  }
+
+  #stream(seen: SeenRequest, request: IncomingMessage, response: ServerResponse): void {
+    const upstream = this.#upstreamOf(seen, request);
     upstream.on('response', (answer) => {
       if (this.#silent) return;
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       response.flushHeaders();
-      const stream = request.url?.includes('watch=true') === true;
-      let dead = false;
-      if (stream) this.#streams.add(response);
-      answer.on('data', (chunk: Buffer) => {
-        dead ||= this.#silent || (stream && !this.#streams.has(response));
-        if (!dead) response.write(chunk);
-      });
-      answer.on('end', () => dead || response.end());
-      answer.on('error', hangUp);
+      this.#streams.add(response);
+      // Once silence has come over a stream, it stays silent.
+      const isDead = (): boolean => this.#silent || !this.#streams.has(response);
+      const lines = new Lines((line) => isDead() || response.write(line), this.shuffle?.(seen));
+      answer.on('data', (chunk: Buffer) => isDead() || lines.take(chunk));
+      answer.on('end', () => isDead() || response.end());
+      answer.on('error', () => request.socket.destroy());
       response.on('close', () => {
         this.#streams.delete(response);
         upstream.destroy();
       });
     });
-    request.pipe(upstream);
   }
 }
+
+const reply = (response: ServerResponse, { status, headers, body }: Answer): void => {
+  response.writeHead(status, headers);
+  response.end(body);
+};

@@ -1,6 +1,14 @@
 import { ApiError } from '../../src/kube/api-error.ts';
-import type { CallOptions, Cluster, List, Partially, PatchOptions } from '../../src/kube/client.ts';
-import { type Ref, keyOf, objectPath } from '../../src/kube/resources.ts';
+import type {
+  ApplyOptions,
+  CallOptions,
+  Cluster,
+  List,
+  ListItemsOptions,
+  Partially,
+  PatchOptions,
+} from '../../src/kube/client.ts';
+import { type Ref, type Resource, collectionPath, keyOf, objectPath } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import type { WatchEvent } from '../../src/kube/watch.ts';
 
@@ -66,12 +74,36 @@ export class MemoryCluster implements Cluster {
     return await this.#call('delete', ref, options, () => this.objects.delete(objectPath(ref)));
   }
 
-  list<T>(): Promise<List<T>> {
-    throw new Error('Not done in memory.');
+  /** By namespace, and by labels of the form `key=value`. */
+  async list<T extends KubeObject>(
+    resource: Resource<T>,
+    options: ListItemsOptions<T> = {},
+  ): Promise<List<T>> {
+    const { namespace, labelSelector } = options;
+    const wanted = (labelSelector ?? '').split(',').flatMap((term) => {
+      const [key = '', value] = term.split('=');
+      return key === '' ? [] : [[key, value] as const];
+    });
+    return await this.#call('list', { resource, namespace, name: '' }, options, () => {
+      const folder = `${collectionPath(resource, namespace)}/`;
+      const items = [...this.objects].flatMap(([path, { metadata }]) =>
+        path.startsWith(folder) && wanted.every(([key, value]) => metadata.labels?.[key] === value)
+          ? [this.objects.get(path) as T]
+          : [],
+      );
+      return { items, resourceVersion: String(this.#version) };
+    });
   }
 
-  apply<T>(): Promise<T> {
-    throw new Error('Not done in memory.');
+  /** Of a status alone, which is taken as a whole. */
+  async apply<T extends KubeObject>(ref: Ref<T>, object: Partially<T>, options: ApplyOptions): Promise<T> {
+    if (options.subresource !== 'status') throw new Error('Only statuses are applied in memory.');
+    return await this.#call('apply', ref, options, () => {
+      const old = this.objects.get(objectPath(ref));
+      if (old === undefined) throw refuse(404, 'NotFound');
+      const { status } = object as { readonly status?: Json };
+      return this.#store(ref, { ...old, status }, old.metadata.uid);
+    });
   }
 
   watch<T extends KubeObject>(): AsyncGenerator<WatchEvent<T>> {

@@ -9,7 +9,7 @@ import { startPostgres, type Postgres } from '../../dev/postgres.ts';
 import type { ChangeSpec, SchemaChange, SchemaChangeStatus } from '../../src/api/schema-change.ts';
 import { connect, type Cluster } from '../../src/kube/client.ts';
 import { events, namespaces, schemaChanges, secrets, type Ref } from '../../src/kube/resources.ts';
-import { startApiServer, type PrivateApiServer } from './api-server.ts';
+import { startApiServer, type ApiServerOptions, type PrivateApiServer } from './api-server.ts';
 import { eventually } from './eventually.ts';
 
 const project = path.join(import.meta.dirname, '..', '..');
@@ -40,6 +40,21 @@ export class Operator {
   /** All that it has logged. */
   get log(): string {
     return this.#lines.join('');
+  }
+
+  /** Its exit code, once it has ended; null after a signal. */
+  get exited(): Promise<number | null> {
+    return this.#exited.then(() => this.#child.exitCode);
+  }
+
+  /** Stops its clock: SIGSTOP. */
+  freeze(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  /** Ends a `freeze`. */
+  thaw(): void {
+    this.#child.kill('SIGCONT');
   }
 
   /** Ends it as a power cut would. */
@@ -83,8 +98,8 @@ export class Bench {
   }
 
   /** Starts all three; the CRD is established before the operator looks for it. */
-  static async start(): Promise<Bench> {
-    const api = await startApiServer({ controllerManager: true });
+  static async start(options: ApiServerOptions = { controllerManager: true }): Promise<Bench> {
+    const api = await startApiServer(options);
     const directory = await mkdtemp(path.join(tmpdir(), 'segue-bench-'));
     // PostgreSQL runs as another user, who must be able to pass.
     await chmod(directory, 0o755);

@@ -9,17 +9,21 @@ import {
   type ColumnFacts,
   type Fact,
   type LedgerFacts,
+  type StepState,
   type TableFacts,
   type TriggerFacts,
   type WorkloadFacts,
 } from '../../src/api/facts.ts';
 import { isBefore, type Code, type Phase } from '../../src/api/phase.ts';
 import type { SchemaChangeSpec } from '../../src/api/schema-change.ts';
+import { archiveName } from '../../src/changes/archive.ts';
 import { changeOf } from '../../src/changes/registry.ts';
 import type { Step } from '../../src/changes/change.ts';
+import { compareFunction, compareMark, compareTriggerName } from '../../src/changes/compare-trigger.ts';
 import { syncFunction, triggerMark, triggerNames } from '../../src/changes/sync-triggers.ts';
 import type { Action } from '../../src/phases/decision.ts';
 import type { Facts } from '../../src/phases/facts.ts';
+import { shareOf } from '../../src/phases/verify.ts';
 
 /** The spec of the design's example, with defaults as the API server fills them in. */
 export const aSpec = (over: Partial<SchemaChangeSpec> = {}): SchemaChangeSpec => ({
@@ -41,8 +45,16 @@ export const aSpec = (over: Partial<SchemaChangeSpec> = {}): SchemaChangeSpec =>
     maxRowsPerSecond: 0,
     onBadRow: 'Hold',
   },
-  verify: { mode: 'Full' },
-  quarantine: { duration: '24h', mode: 'Observe', onUse: 'Restart' },
+  verify: { mode: 'Full', samplePercent: 10 },
+  quarantine: {
+    duration: '24h',
+    mode: 'Observe',
+    hideFor: '10m',
+    onUse: 'Restart',
+    wildcards: 'Use',
+    ignoreStatements: [],
+  },
+  drop: { deadLetters: 'Refuse', archive: false },
   locks: { timeout: '500ms', giveUpAfter: '1h' },
   workloads: [
     {
@@ -67,6 +79,22 @@ const rolledTo = (releases: SchemaChangeSpec['workloads'][number]['releases']) =
 /** One resource of each kind over the world's table. */
 export const kinds: Readonly<Record<string, SchemaChangeSpec>> = {
   replaceColumns: aSpec(),
+  renameColumn: aSpec({
+    change: { renameColumn: { table: 'customers', from: 'last_name', to: 'surname' } },
+  }),
+  changeType: aSpec({
+    change: {
+      changeType: {
+        table: 'customers',
+        column: 'last_name',
+        to: { name: 'surname', type: 'citext' },
+        forward: 'last_name::citext',
+        backward: 'surname::text',
+      },
+    },
+  }),
+  'replaceColumns, sampled': aSpec({ verify: { mode: 'Sample', samplePercent: 10 }, approvals: [] }),
+  'replaceColumns, not compared': aSpec({ verify: { mode: 'None', samplePercent: 10 }, approvals: [] }),
   dropColumn: aSpec({
     change: { dropColumn: { table: 'customers', column: 'first_name' } },
     workloads: rolledTo([{ phase: 'Quarantine', code: 'new-only' }]),
@@ -124,6 +152,19 @@ export const kinds: Readonly<Record<string, SchemaChangeSpec>> = {
     },
     workloads: [],
   }),
+  sql: aSpec({
+    change: {
+      sql: {
+        table: 'customers',
+        expand:
+          'CREATE TABLE note (id int);\nCREATE INDEX CONCURRENTLY "customers_last" ON customers (last_name); ALTER TABLE customers ADD COLUMN IF NOT EXISTS "nick" text',
+        contract: 'ALTER TABLE customers DROP COLUMN IF EXISTS "last_name"; DROP TABLE note',
+        undo: 'ALTER TABLE customers DROP COLUMN IF EXISTS "nick"; DROP INDEX CONCURRENTLY IF EXISTS "public"."customers_last"; DROP TABLE IF EXISTS note',
+        allowUnsafe: false,
+      },
+    },
+    workloads: rolledTo([{ phase: 'Quarantine', code: 'new-only' }]),
+  }),
   'addColumn alone': aSpec({
     change: { addColumn: { table: 'customers', name: 'note', type: 'text', nullable: true, unique: false } },
     workloads: rolledTo([{ phase: 'SwitchReads', code: 'reads-new' }]),
@@ -154,6 +195,8 @@ export class World {
   deletingSince: number | undefined;
   approval: Phase | undefined;
   retry = '';
+  repair = '';
+  mentions: readonly string[] = [];
   columns: Record<string, ColumnFacts> = {
     id: column(1, { type: 'bigint', notNull: true }),
     first_name: column(2, { notNull: true }),
@@ -162,11 +205,22 @@ export class World {
   constraints: Record<string, boolean> = {};
   indexes: Record<string, boolean> = {};
   mark: string | undefined;
+  /** Functions that fill the new columns and stand without triggers. */
+  conversions: readonly string[] = [];
+  /** True while the trigger stands that compares rows which move. */
+  comparing = false;
+  /** Steps on record, as the ledger keeps those that the catalog does not show. */
+  steps: Record<string, StepState> = {};
+  /** Triggers that follow what is written while an archive is made. */
+  readonly archiving = new Set<string>();
   ledger: LedgerFacts | undefined;
   pods: Partial<Record<Code, number>> = { old: 3 };
   /** Rows that differ, for the next verification to find. */
   drifted = 0;
   badRows = 0;
+  /** True if rows that could not be converted are to be tried again; `mendedRows` of them are well by then. */
+  badRowsDue = false;
+  mendedRows = 0;
   /** True to have the next build of an index fail and leave what such a build leaves. */
   buildFails = false;
   readonly done: string[] = [];
@@ -181,23 +235,42 @@ export class World {
 
   get table(): TableFacts {
     const id = this.ledger?.id ?? 0;
-    const triggers: TriggerFacts[] =
-      this.mark === undefined
-        ? []
-        : Object.values(triggerNames(id)).map((name) => ({ name, enabled: true, beforeUpdate: true }));
+    const names = [
+      ...(this.mark === undefined ? [] : Object.values(triggerNames(id))),
+      ...(this.comparing ? [compareTriggerName(id)] : []),
+    ];
+    const triggers: TriggerFacts[] = names.map((name) => ({
+      name,
+      enabled: true,
+      beforeUpdate: true,
+      beforeInsert: true,
+      ofColumns: false,
+    }));
+    for (const name of this.archiving)
+      triggers.push({ name, enabled: true, beforeUpdate: false, beforeInsert: false, ofColumns: false });
     return {
       oid: 4711,
       schema: 'public',
       name: 'customers',
       partitioned: false,
+      partitions: [],
       columns: { ...this.columns },
       primaryKey: ['id'],
       constraints: Object.entries(this.constraints).map(([name, validated]) => ({ name, validated })),
       indexes: Object.entries(this.indexes).map(([name, valid]) => ({ name, valid })),
+      foreignKeys: [],
+      statistics: [],
+      publications: [],
       triggers,
       dependents: [],
       heaps: [{ oid: 4711, schema: 'public', name: 'customers', filenode: 1 }],
-      marks: this.mark === undefined ? {} : { [syncFunction(id)]: this.mark },
+      marks: {
+        ...(this.mark === undefined ? {} : { [syncFunction(id)]: this.mark }),
+        ...Object.fromEntries(this.conversions.map((name) => [name, 'segue: conversion'])),
+        ...(this.comparing ? { [compareFunction(id)]: compareMark } : {}),
+        ...(this.archiving.size === 0 ? {} : { [archiveName(id)]: 'segue: archive v1' }),
+      },
+      steps: { ...this.steps },
       estimatedRows: 1000,
     };
   }
@@ -248,6 +321,7 @@ export class World {
         protected: this.protected,
         ...(this.approval === undefined ? {} : { approval: { phase: this.approval, by: 'somebody' } }),
         retry: this.retry,
+        repair: this.repair,
         spec: this.spec,
       },
       change: this.#change,
@@ -256,6 +330,7 @@ export class World {
       preflight: known([]),
       workloads: known([this.workload]),
       replicasReplayed: known(true),
+      mentions: this.mentions,
       ...over,
     };
   }
@@ -285,12 +360,15 @@ export class World {
       change: this.spec.change,
       tableOid: 4711,
       attnums: Object.fromEntries(concerned.map(([name, { attnum }]) => [name, attnum])),
+      columnTypes: Object.fromEntries(concerned.map(([name, { type }]) => [name, type])),
       oldNotNull: concerned.filter(([, { notNull }]) => notNull).map(([name]) => name),
       history: [{ phase: 'AddColumn', startedAt: this.now }],
       triggersProven: false,
       backfill: this.#backfill(false),
       approvals: [],
+      uses: [],
       conflicts: 0,
+      repair: { handled: '', running: false, rows: 0 },
       handledRetry: '',
       readAt: this.now,
     };
@@ -304,8 +382,10 @@ export class World {
       rowsDone: rows,
       rowsTotal: 1000,
       rowsPerSecond: 0,
+      workers: done ? 0 : 1,
       badRows: this.badRows,
       sampleBadKeys: [],
+      badRowsDue: this.badRowsDue,
       done,
       throttledBy: '',
     };
@@ -327,17 +407,15 @@ export class World {
       case 'prove':
         return { triggersProven: true };
       case 'backfill':
-        return { backfill: this.#backfill(true) };
+        if (this.comparing)
+          throw new Error('Rows that the backfill writes would be noted as rows that differ.');
+        return { backfill: this.#backfill(true), repair: this.#repaired(ledger) };
+      case 'retryBadRows':
+        this.badRows = Math.max(0, this.badRows - this.mendedRows);
+        this.badRowsDue = false;
+        return { backfill: this.#backfill(ledger.backfill.done) };
       case 'verify':
-        return {
-          verification: {
-            at: this.now,
-            rowsCompared: 1000,
-            mismatches: this.drifted,
-            sampleKeys: [],
-            lsn: '0/1',
-          },
-        };
+        return this.#verified(ledger);
       case 'enter':
         return {
           phase: action.to,
@@ -357,6 +435,25 @@ export class World {
           verification: undefined,
         } as never;
       }
+      case 'repair':
+        return action.refused === undefined
+          ? ({
+              backfill: this.#backfill(false),
+              verification: undefined,
+              repair: { ...ledger.repair, handled: action.value, running: true },
+            } as never)
+          : { repair: { ...ledger.repair, handled: action.value, refused: action.refused } };
+      case 'distrust':
+        return {
+          triggersProven: false,
+          verification: undefined,
+          quarantineStartedAt: undefined,
+          ...(ledger.phase === 'Backfill' ? { backfill: this.#backfill(false) } : {}),
+        } as never;
+      case 'archive':
+        return { archive: { rows: 1000, copied: true, caughtUpAt: this.now } };
+      case 'look':
+        return { look: { at: this.now, sees: [], blindSpots: [] } };
       case 'startQuarantine':
         return { quarantineStartedAt: this.now };
       case 'restartQuarantine':
@@ -371,9 +468,36 @@ export class World {
     }
   }
 
+  #repaired({ repair }: LedgerFacts) {
+    if (!repair.running) return repair;
+    const rows = repair.rows + this.drifted;
+    this.drifted = 0;
+    return { ...repair, rows };
+  }
+
+  #verified({ repair }: LedgerFacts): Partial<LedgerFacts> {
+    const share = shareOf(this.spec.verify);
+    if (share > 0 && !this.comparing) throw new Error('A row that moves would be missed.');
+    return {
+      repair: { ...repair, running: false },
+      verification: {
+        at: this.now,
+        share,
+        rowsCompared: 10 * share,
+        mismatches: share === 0 ? 0 : this.drifted,
+        sampleKeys: [],
+        lsn: '0/1',
+      },
+    };
+  }
+
   #run(step: Step): void {
     if (step.done(this.table)) throw new Error(`${step.id} was done already.`);
+    const record = `${this.ledger?.id}/${step.id}`;
+    if (step.once && !step.transactional) this.steps[record] = 'begun';
+    const failed = this.buildFails;
     for (const { text } of step.statements) this.#execute(text, step.id);
+    if (step.once && failed === this.buildFails) this.steps[record] = 'done';
     if (step.transactional && !step.done(this.table))
       throw new Error(`${step.id} does not see that it is done.`);
   }
@@ -382,7 +506,17 @@ export class World {
   #execute(text: string, stepId: string): void {
     const mode = /^triggers-(wide|narrow|watch)$/.exec(stepId)?.[1] as 'wide' | undefined;
     if (mode !== undefined) this.mark = triggerMark(mode);
+    if (/^CREATE OR REPLACE TRIGGER "~segue_\d+_compare"/.test(text)) this.comparing = true;
+    if (/^DROP TRIGGER IF EXISTS "~segue_\d+_compare"/.test(text)) this.comparing = false;
     if (text.startsWith('DROP FUNCTION') && text.includes('sync_')) this.mark = undefined;
+    for (const [, name] of text.matchAll(/CREATE TRIGGER "(~segue_\d+_archive_\w+)"/g))
+      this.archiving.add(name ?? '');
+    for (const [, name] of text.matchAll(/DROP TRIGGER IF EXISTS "(~segue_\d+_archive_\w+)"/g))
+      this.archiving.delete(name ?? '');
+    const [, made] = /^COMMENT ON FUNCTION "segue"."(forward_\w+)"/.exec(text) ?? [];
+    if (made !== undefined) this.conversions = [...this.conversions, made];
+    const [, gone] = /^DROP FUNCTION IF EXISTS "segue"."(forward_\w+)"/.exec(text) ?? [];
+    this.conversions = this.conversions.filter((name) => name !== gone);
     for (const [, name] of text.matchAll(/ADD COLUMN IF NOT EXISTS "(\w+)"/g))
       this.columns[name ?? ''] = column(9);
     for (const [, name] of text.matchAll(/DROP COLUMN IF EXISTS "(\w+)"/g)) delete this.columns[name ?? ''];

@@ -168,8 +168,16 @@ test(
         maxRowsPerSecond: 0,
         onBadRow: 'Hold',
       },
-      verify: { mode: 'Full' },
-      quarantine: { duration: '24h', mode: 'Observe', onUse: 'Restart' },
+      verify: { mode: 'Full', samplePercent: 10 },
+      quarantine: {
+        duration: '24h',
+        mode: 'Observe',
+        hideFor: '10m',
+        onUse: 'Restart',
+        wildcards: 'Use',
+        ignoreStatements: [],
+      },
+      drop: { deadLetters: 'Refuse', archive: false },
       locks: { timeout: '500ms', giveUpAfter: '1h' },
       workloads: [
         {
@@ -221,7 +229,14 @@ test(
         badRows: 0,
         sampleBadKeys: [],
       },
-      verification: { rowsCompared: 0, mismatches: 0, sampleKeys: [] },
+      verification: {
+        share: 100,
+        percent: 100,
+        rowsCompared: 0,
+        mismatches: 0,
+        sampleKeys: [],
+        repaired: 0,
+      },
       quarantine: { startedAt: at, endsAt: at, lastUse: { at, by: 'report', kind: 'Read' } },
       rollouts: [
         {
@@ -234,6 +249,8 @@ test(
       ],
       approvals: [{ phase: 'Drop', by: 'kubectl-annotate', at }],
       handledRetry: '1',
+      handledRepair: '2',
+      repairRefused: 'reads have switched',
       history: [
         { phase: 'AddColumn', startedAt: at, completedAt: at },
         { phase: 'DualWrite', startedAt: at, completedAt: at, skipped: 'No release.' },

@@ -1,8 +1,12 @@
-/** Whole changes, without workloads, by a real operator on a real API server and a real PostgreSQL. */
+/** Whole changes, nearly all without workloads, by a real operator on a real API server and a real PostgreSQL. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { ChangeSpec } from '../../../src/api/schema-change.ts';
+import { deployments, type Resource } from '../../../src/kube/resources.ts';
 import { eventually } from '../../support/eventually.ts';
 import { Bench, fingerprint, holds, Operator, type Place } from '../../support/operator.ts';
+import { Kubelet } from '../rollout/kubelet.ts';
+
+const nodes: Resource = { group: '', version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false };
 
 let bench: Bench;
 beforeAll(async () => {
@@ -23,6 +27,30 @@ const merge: ChangeSpec = {
     forward: { full_name: `first_name || ' ' || last_name` },
     backward: { first_name: `split_part(full_name, ' ', 1)`, last_name: `split_part(full_name, ' ', 2)` },
   },
+};
+
+/** A place with a Deployment of one pod, kept by a kubelet of the test's. */
+const withShop = async (): Promise<{ readonly place: Place; readonly kubelet: Kubelet }> => {
+  const place = await bench.place(table);
+  const { namespace } = place;
+  const { api, cluster } = bench;
+  const node = `node-of-${namespace}`;
+  await cluster.create({ resource: nodes, name: node }, {});
+  const labels = { app: 'shop' };
+  await cluster.create(
+    { resource: deployments, namespace, name: 'shop' },
+    {
+      spec: {
+        replicas: 1,
+        selector: { matchLabels: labels },
+        template: {
+          metadata: { labels },
+          spec: { containers: [{ name: 'app', image: 'shop:1' }] },
+        },
+      },
+    },
+  );
+  return { place, kubelet: new Kubelet({ cluster, api, node, namespace }) };
 };
 
 const columns = async ({ client }: Place): Promise<readonly string[]> => {
@@ -64,7 +92,14 @@ test(
       'Drop',
     ]);
     expect(status.history?.every(({ completedAt }) => completedAt !== undefined)).toBe(true);
-    expect(status.verification).toEqual({ rowsCompared: 5000, mismatches: 0, sampleKeys: [] });
+    expect(status.verification).toEqual({
+      share: 100,
+      percent: 100,
+      rowsCompared: 5000,
+      mismatches: 0,
+      sampleKeys: [],
+      repaired: 0,
+    });
     const resource = await bench.cluster.get(bench.refOf(place));
     expect(resource?.metadata.finalizers ?? []).toEqual([]);
     for (const type of [
@@ -84,6 +119,52 @@ test(
     expect(printed.stdout).toMatch(/change\s+Completed\s+True\s+6\/6/);
   },
   limitMs,
+);
+
+test(
+  'in mode Observe a Deployment at 0 replicas is judged by its template: ahead of its schema, behind it, and right',
+  async () => {
+    const place = await bench.place(table);
+    const { namespace } = place;
+    const shop = { resource: deployments, namespace, name: 'shop' };
+    const template = (code: string | null) => ({
+      metadata: { labels: { app: 'shop', 'change.segue.dev/change': code } },
+      spec: { containers: [{ name: 'app', image: 'shop:1' }] },
+    });
+    await bench.cluster.create(shop, {
+      spec: { replicas: 0, selector: { matchLabels: { app: 'shop' } }, template: template('reads-new') },
+    } as object);
+    const workloads = [{ deployment: 'shop', mode: 'Observe', releases: [{ phase: 'SwitchReads' }] }];
+    await bench.apply(place, merge, { workloads });
+    const ahead = await bench.until(
+      place,
+      (status) => holds(status, 'CodeAhead') && holds(status, 'ColumnsAdded'),
+      limitMs,
+    );
+    expect(ahead.message).toContain('the next pod of Deployment shop would be reads-new');
+    expect(ahead.phase).toBe('AddColumn');
+    expect(holds(ahead, 'Ready')).toBe(false);
+    await eventually(async () => {
+      const told = (await bench.events(place)).filter(({ reason }) => reason === 'CodeAhead');
+      expect(told).toMatchObject([{ type: 'Warning', note: expect.stringContaining('Roll that code back') }]);
+    }, limitMs);
+    const roll = (code: string | null): Promise<unknown> =>
+      bench.cluster.patch(shop, { spec: { template: template(code) } }, { type: 'merge' });
+    await roll(null);
+    const behind = await bench.until(place, ({ phase }) => phase === 'SwitchReads', limitMs);
+    expect(holds(behind, 'CodeAhead')).toBe(false);
+    expect(holds(behind, 'Ready')).toBe(true);
+    const waiting = await bench.until(
+      place,
+      ({ blockedBy }) => blockedBy?.kind === 'OldCodeRunning',
+      limitMs,
+    );
+    expect(waiting.rollouts).toMatchObject([{ deployment: 'shop', templates: ['Deployment shop: old'] }]);
+    await roll('new-only');
+    const done = await bench.until(place, ({ phase }) => phase === 'Completed', limitMs);
+    expect(holds(done, 'Ready')).toBe(true);
+  },
+  4 * limitMs,
 );
 
 test(
@@ -259,6 +340,66 @@ test(
 );
 
 test(
+  'new code is measured by a query in the change’s own database: refused, failed, mended, gone on with',
+  async () => {
+    const { place, kubelet } = await withShop();
+    const analysed = (successCondition: string) => ({
+      deployment: 'shop',
+      strategy: { rollingUpdate: {} },
+      releases: [{ phase: 'SwitchReads', env: { READ_FROM: 'full_name' }, code: 'new-only' }],
+      analysis: [
+        {
+          name: 'converted',
+          sql: { query: 'SELECT count(full_name) FROM customers' },
+          successCondition,
+          interval: '1s',
+        },
+      ],
+    });
+    try {
+      await bench.apply(place, merge, { workloads: [analysed('result >')] });
+      const refused = await bench.until(place, ({ message = '' }) => message.includes('successCondition'));
+      expect(refused.conditions?.find(({ type }) => type === 'Stalled')).toMatchObject({
+        status: 'True',
+        reason: 'InvalidAnalysis',
+      });
+      expect(await columns(place)).not.toContain('full_name');
+
+      await bench.patch(place, { spec: { workloads: [analysed('result > 5000')] } });
+      const failed = await bench.until(
+        place,
+        ({ message = '' }) => message.includes('was taken back'),
+        limitMs,
+      );
+      expect(failed.message).toContain(
+        'converted: 5000 does not meet result > 5000 (1 failure in 1 measurement, failureLimit is 0)',
+      );
+      expect(failed.rollouts?.[0]?.analysis).toMatchObject([
+        { name: 'converted', phase: 'Failed', lastValue: '5000', measurements: 1, failures: 1 },
+      ]);
+
+      await bench.patch(place, {
+        metadata: { annotations: { 'segue.dev/retry': 'mended' } },
+        spec: { workloads: [analysed('result == 5000')] },
+      });
+      await bench.until(place, ({ phase }) => phase === 'Completed', limitMs);
+      const shop = await bench.cluster.get({
+        resource: deployments,
+        namespace: place.namespace,
+        name: 'shop',
+      });
+      const { annotations = {}, labels } = shop?.spec.template.metadata ?? {};
+      expect(labels).toMatchObject({ 'change.segue.dev/change': 'new-only' });
+      const notes = Object.keys({ ...annotations, ...shop?.metadata.annotations });
+      expect(notes.filter((key) => key.includes('segue.dev'))).toEqual([]);
+    } finally {
+      await kubelet.stop();
+    }
+  },
+  3 * limitMs,
+);
+
+test(
   'rows that differ stop the change before reads switch, by their keys',
   async () => {
     const place = await bench.place(table);
@@ -273,12 +414,20 @@ test(
       place,
       ({ message }) => message?.includes('differ between old and new') ?? false,
     );
-    expect(held.verification).toEqual({ rowsCompared: 5000, mismatches: 1, sampleKeys: ['{"id": 42}'] });
+    expect(held.verification).toMatchObject({
+      rowsCompared: 5000,
+      mismatches: 1,
+      sampleKeys: ['{"id": 42}'],
+      repaired: 0,
+    });
     expect(held.phase).toBe('Backfill');
     expect(holds(held, 'ReadsSwitched')).toBe(false);
-    await place.client.query(`UPDATE customers SET first_name = 'Some', last_name = 'Body' WHERE id = 42`);
-    await bench.patch(place, { metadata: { annotations: { 'segue.dev/retry': '1' } } });
-    await bench.until(place, ({ phase }) => phase === 'Completed');
+    expect(held.message).toContain('segue.dev/repair=');
+    await bench.patch(place, { metadata: { annotations: { 'segue.dev/repair': '1' } } });
+    const status = await bench.until(place, ({ phase }) => phase === 'Completed');
+    expect(status).toMatchObject({ handledRepair: '1', verification: { mismatches: 0, repaired: 1 } });
+    const { rows } = await place.client.query('SELECT full_name FROM customers WHERE id = 42');
+    expect(rows).toEqual([{ full_name: 'Ann42 Lee' }]);
   },
   limitMs,
 );

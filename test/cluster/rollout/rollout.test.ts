@@ -6,7 +6,8 @@ import { connect, type Cluster } from '../../../src/kube/client.ts';
 import { deployments, services, type Resource } from '../../../src/kube/resources.ts';
 import { startApiServer, type PrivateApiServer } from '../../support/api-server.ts';
 import { eventually } from '../../support/eventually.ts';
-import { blueGreen, release, replicas, rollingUpdate, Shop } from './shop.ts';
+import { autoscaler, evictions, manyServices, removed, several } from './with-others.ts';
+import { blueGreen, canary, release, replicas, rollingUpdate, Shop } from './shop.ts';
 
 const node = 'node-1';
 const nodes: Resource = { group: '', version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false };
@@ -54,13 +55,13 @@ afterAll(async () => {
   await Promise.all(scenarios.flatMap(({ result }) => result ?? []));
   await cluster?.close();
   await api?.stop();
-}, 180_000);
+}, 480_000);
 
 const messageOf = (facts: RolloutFacts): string => (facts.kind === 'done' ? '' : facts.message);
 const stepIs = (kind: string) => (facts: RolloutFacts) => facts.kind === 'step' && facts.step.kind === kind;
 
 const expectClean = async (shop: Shop): Promise<void> =>
-  eventually(async () => expect(await shop.leftovers()).toEqual([]), 30_000);
+  eventually(async () => expect(await shop.leftovers()).toEqual([]), 120_000);
 
 scenario('blue/green goes forward and back, never an endpoint short', blueGreen, async (shop) => {
   const before = await shop.deployment();
@@ -171,6 +172,39 @@ scenario('a quota that refuses green is said in the words of the API server', bl
   expect(shop.fewest).toBe(replicas);
 });
 
+scenario('a canary goes forward and back, never an endpoint short', canary, async (shop) => {
+  const before = await shop.deployment();
+  expect(await shop.toEnd()).toEqual({ kind: 'done' });
+  expect(shop.steps).toEqual([
+    'CreateCanary',
+    'NoteCanary',
+    'ScaleCanary',
+    'NoteCanary',
+    'RollDeployment',
+    'RemoveCanary',
+    'SettleRecord',
+  ]);
+  expect(await shop.leftovers()).toEqual([]);
+  expect((await shop.look()).podsByCode).toMatchObject({ old: 0, 'reads-new': replicas });
+  shop.wanted = { kind: 'original' };
+  expect(await shop.toEnd()).toEqual({ kind: 'done' });
+  expect(await shop.leftovers()).toEqual([]);
+  expect((await shop.deployment())?.spec).toEqual(before?.spec);
+  expect(shop.fewest).toBe(replicas);
+});
+
+scenario('a canary that breaks while it serves leaves the old code all its pods', canary, async (shop) => {
+  await shop.run(stepIs('ScaleCanary'));
+  shop.kubelet.fate = (_image, isGreen) => (isGreen ? 'crashes' : 'ready');
+  const facts = await shop.toEnd();
+  expect(facts).toMatchObject({ kind: 'failed', reason: 'RolloutFailed' });
+  expect(messageOf(facts)).toMatch(/pod shop-canary-\S+ crash/);
+  expect(shop.steps).not.toContain('RollDeployment');
+  await expectClean(shop);
+  expect((await shop.deployment())?.spec.template.spec.containers[0]?.image).toBe('shop:1');
+  expect(shop.fewest).toBe(replicas);
+});
+
 scenario('a rolling update goes forward and back', rollingUpdate, async (shop) => {
   const before = await shop.deployment();
   expect(await shop.toEnd()).toEqual({ kind: 'done' });
@@ -246,7 +280,7 @@ scenario(
   async (shop) => {
     await shop.run(stepIs('SwitchToGreen'));
     await cluster.delete({ resource: deployments, namespace: shop.namespace, name: 'shop' });
-    await eventually(async () => expect(await shop.deployment('shop-green')).toBeUndefined(), 30_000);
+    await eventually(async () => expect(await shop.deployment('shop-green')).toBeUndefined(), 120_000);
     await expect(shop.look()).rejects.toThrow('DeploymentNotFound');
     shop.wanted = { kind: 'abandon' };
     expect(await shop.toEnd()).toEqual({ kind: 'done' });
@@ -266,6 +300,15 @@ scenario(
   },
 );
 
+scenario('several Services and a preview go along, none an endpoint short', several, manyServices);
+scenario('a drain in the middle is survived, and its budget holds nothing up', blueGreen, (shop) =>
+  evictions(shop, { cluster, api }),
+);
+scenario('an autoscaler scales the idle Deployment, and no capacity is lost', blueGreen, (shop) =>
+  autoscaler(shop, { cluster, api }),
+);
+scenario('a workload taken out of the spec half-way is brought to its end', several, removed);
+
 for (const { name } of scenarios)
   test(
     name,
@@ -273,5 +316,5 @@ for (const { name } of scenarios)
       const error = await scenarios.find((entry) => entry.name === name)?.result;
       if (error !== undefined) throw error as Error;
     },
-    180_000,
+    480_000,
   );

@@ -6,8 +6,10 @@ import type { Cluster } from '../../../src/kube/client.ts';
 import { deployments, namespaces, pods, services, type Resource } from '../../../src/kube/resources.ts';
 import type { Deployment, KubeObject, Service } from '../../../src/kube/types.ts';
 import { actRollout } from '../../../src/rollout/act.ts';
+import type { Meter } from '../../../src/rollout/analysis/meter.ts';
 import { observeWorkload, type Wanted } from '../../../src/rollout/workload.ts';
 import type { PrivateApiServer } from '../../support/api-server.ts';
+import type { PodNetwork } from '../../support/pod-network.ts';
 import { eventually } from '../../support/eventually.ts';
 import { Kubelet } from './kubelet.ts';
 
@@ -24,6 +26,17 @@ export const blueGreen: Workload = {
   mode: 'Manage',
   strategy: { blueGreen: { settle: '1s' } },
   releases: [release],
+};
+export const canary: Workload = {
+  ...blueGreen,
+  strategy: {
+    canary: {
+      steps: [
+        { weight: 25, pause: '1s' },
+        { weight: 50, pause: '2s' },
+      ],
+    },
+  },
 };
 export const rollingUpdate: Workload = { ...blueGreen, strategy: { rollingUpdate: {} } };
 
@@ -47,6 +60,8 @@ export class Shop {
   workload: Workload;
   wanted: Wanted = { kind: 'release', releases: [release] };
   retry = '';
+  /** What measures, where the workload is analysed. */
+  meter: Meter | undefined;
   /** The fewest ready endpoints that the Service ever had since it was complete. */
   fewest = replicas;
 
@@ -58,7 +73,12 @@ export class Shop {
   }
 
   static async open(
-    bench: { readonly cluster: Cluster; readonly api: PrivateApiServer; readonly node: string },
+    bench: {
+      readonly cluster: Cluster;
+      readonly api: PrivateApiServer;
+      readonly node: string;
+      readonly network?: PodNetwork;
+    },
     namespace: string,
     workload: Workload,
   ): Promise<Shop> {
@@ -66,10 +86,12 @@ export class Shop {
     await cluster.create({ resource: namespaces, name: namespace }, {});
     const kubelet = new Kubelet({ ...bench, namespace });
     const shop = new Shop(cluster, namespace, kubelet, workload);
-    await cluster.create(
-      { resource: services, namespace, name: 'shop' },
-      { spec: { selector, ports: [{ name: 'http', port: 80, targetPort: 8080 }] } },
-    );
+    const { preview } = workload.strategy?.blueGreen ?? {};
+    for (const name of ['shop', ...(workload.services ?? []), ...(preview === undefined ? [] : [preview])])
+      await cluster.create(
+        { resource: services, namespace, name },
+        { spec: { selector, ports: [{ name: 'http', port: 80, targetPort: 8080 }] } },
+      );
     await cluster.create(
       { resource: deployments, namespace, name: 'shop' },
       {
@@ -99,7 +121,7 @@ export class Shop {
     );
     await eventually(async () => {
       if ((await shop.endpoints()) !== replicas) throw new Error('The shop does not come up.');
-    }, 60_000);
+    }, 240_000);
     return shop;
   }
 
@@ -116,11 +138,11 @@ export class Shop {
     return items.map(({ metadata }) => metadata.name);
   }
 
-  /** How many ready endpoints the Service has. */
-  async endpoints(): Promise<number> {
+  /** How many ready endpoints a Service has. */
+  async endpoints(service = 'shop'): Promise<number> {
     const { items } = await this.cluster.list(endpointSlices, {
       namespace: this.namespace,
-      labelSelector: 'kubernetes.io/service-name=shop',
+      labelSelector: `kubernetes.io/service-name=${service}`,
     });
     return items
       .flatMap(({ endpoints }) => endpoints ?? [])
@@ -142,14 +164,16 @@ export class Shop {
 
   async act(facts: RolloutFacts): Promise<Outcome | undefined> {
     if (facts.kind !== 'step') return undefined;
-    const outcome = await actRollout(this.cluster, facts.step);
+    const { meter, workload } = this;
+    const options = meter === undefined ? {} : { analysis: { meter, workloads: [workload] } };
+    const outcome = await actRollout(this.cluster, facts.step, options);
     if (outcome.kind === 'done') this.steps.push(facts.step.kind);
     else if (outcome.kind !== 'stale') throw new Error(`${facts.step.kind}: ${outcome.message}`);
     return outcome;
   }
 
   /** Looks and acts several times a second until it fits, and counts endpoints all the while. */
-  async run(until: (facts: RolloutFacts) => boolean, withinMs = 90_000): Promise<RolloutFacts> {
+  async run(until: (facts: RolloutFacts) => boolean, withinMs = 300_000): Promise<RolloutFacts> {
     const end = Date.now() + withinMs;
     for (;;) {
       const { rollout } = await this.look();
@@ -157,7 +181,7 @@ export class Shop {
       this.fewest = Math.min(this.fewest, await this.endpoints());
       if (until(rollout)) return rollout;
       if (Date.now() > end) throw new Error(`${JSON.stringify(rollout)} after ${this.steps.join(', ')}`);
-      await sleep(100);
+      await sleep(250);
     }
   }
 
@@ -167,12 +191,18 @@ export class Shop {
 
   /** What must not be there once a roll-out has ended and its pods are gone. */
   async leftovers(): Promise<readonly string[]> {
-    const service = await this.service();
-    const { items } = await this.cluster.list(deployments, { namespace: this.namespace });
-    const chosen = JSON.stringify(service?.spec.selector);
+    const { namespace } = this;
+    const { items } = await this.cluster.list(deployments, { namespace });
+    const { items: all } = await this.cluster.list(services, { namespace });
     return [
-      ...(chosen === JSON.stringify(selector) ? [] : [`selector ${chosen}`]),
-      ...Object.keys(service?.metadata.annotations ?? {}),
+      ...all.flatMap(({ metadata, spec }) => [
+        ...(JSON.stringify(spec.selector) === JSON.stringify(selector)
+          ? []
+          : [`selector ${JSON.stringify(spec.selector)} of ${metadata.name}`]),
+        ...Object.keys({ ...metadata.annotations, ...metadata.labels }).filter((key) =>
+          key.includes('segue.dev'),
+        ),
+      ]),
       ...items.map(({ metadata }) => metadata.name).filter((name) => name !== 'shop'),
       ...(await this.podNames()).filter((name) => name.includes('green')),
     ];

@@ -22,4 +22,8 @@ describe('statistics of the benchmarks', () => {
     // The ratio of the medians would be 100 / 200.
     expect(pairedRatio([100, 10, 100], [100, 10, 200]).median).toBe(1);
   });
+
+  test('a round that only one took part in does not count', () => {
+    expect(pairedRatio([100, 10, 100], [50]).samples).toEqual([2]);
+  });
 });

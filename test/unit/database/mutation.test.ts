@@ -16,7 +16,11 @@ const memory: Memory = {
   quarantineStartedAt: null,
   lastUse: null,
   lockWaitSince: 5,
-  verification: { at: 3, rowsCompared: 1, mismatches: 1, sampleKeys: [], lsn: '0/1' },
+  verification: { at: 3, share: 100, rowsCompared: 1, mismatches: 1, sampleKeys: [], lsn: '0/1' },
+  handledRepair: '',
+  repairRefused: null,
+  repairing: false,
+  rowsRepaired: 0,
 };
 
 describe('an event', () => {
@@ -52,7 +56,7 @@ describe('an event', () => {
   });
 
   test('never alters the memory that it was given, and can be told in words', () => {
-    const verification = { at: 1, rowsCompared: 7, mismatches: 0, sampleKeys: [], lsn: '0/2' };
+    const verification = { at: 1, share: 100, rowsCompared: 7, mismatches: 0, sampleKeys: [], lsn: '0/2' };
     const events: readonly Mutation[] = [
       { kind: 'enterPhase', to: 'Drop' },
       { kind: 'turnBack' },
@@ -62,7 +66,7 @@ describe('an event', () => {
       { kind: 'startQuarantine' },
       { kind: 'restartQuarantine', use: { at: 1, by: 'pod', kind: 'Pod' } },
       { kind: 'recordTriggersProven', mark: 'm' },
-      { kind: 'recordVerification', verification },
+      { kind: 'recordVerification', verification, rowsRepaired: 0 },
       { kind: 'noteLockWait' },
       { kind: 'clearLockWait' },
       { kind: 'finish', state: 'RolledBack' },

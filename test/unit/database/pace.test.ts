@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { cappedPages, nextPages, pauseMs } from '../../../src/database/pace.ts';
+import { cappedSize, freeAt, nextPages, nextSize } from '../../../src/database/pace.ts';
 
 const pages = fc.integer({ min: 1, max: 8_192 });
 const milliseconds = fc.double({ min: 0.01, max: 60_000, noNaN: true });
@@ -42,17 +42,45 @@ describe('the size of the next batch', () => {
   });
 });
 
-describe('a cap on rows per second', () => {
-  test('keeps a batch below a quarter of a second’s worth', () => {
-    expect(cappedPages(100, 50, 0)).toBe(100);
-    expect(cappedPages(100, 50, 1_000)).toBe(5);
-    expect(cappedPages(3, 50, 1_000)).toBe(3);
-    expect(cappedPages(100, 1_000, 100)).toBe(1);
+describe('below a page', () => {
+  const smallest = 1 / 293;
+
+  test('a page that takes long is filled in parts, down to a line', () => {
+    expect(nextSize(1, 200, 100, smallest)).toBe(0.5);
+    expect(nextSize(1, 2_000, 100, smallest)).toBe(0.1);
+    expect(nextSize(smallest, 2_000, 100, smallest)).toBe(smallest);
+    expect(nextSize(0.9, 10, 100, smallest)).toBe(1);
+    // A short target is not reached by tearing pages apart.
+    expect(nextSize(1, 30, 5, smallest)).toBe(1);
+    expect(nextSize(0.5, 30, 5, smallest)).toBe(0.75);
   });
 
-  test('is kept by pausing', () => {
-    expect(pauseMs(1_000, 10, 0)).toBe(0);
-    expect(pauseMs(1_000, 100, 10_000)).toBe(0);
-    expect(pauseMs(1_000, 40, 10_000)).toBe(60);
+  test('finds the target for rows of any weight', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 100, max: 10_000, noNaN: true }), (msPerPage) => {
+        let size = 16;
+        for (let n = 0; n < 60; n++) size = nextSize(size, size * msPerPage, 100, smallest);
+        expect(size * msPerPage).toBeLessThanOrEqual(150);
+        expect(size * msPerPage).toBeGreaterThanOrEqual(20);
+      }),
+    );
+  });
+});
+
+describe('a cap on rows per second', () => {
+  test('keeps a batch below a quarter of a second’s worth', () => {
+    expect(cappedSize(100, 50, 0, 0.01)).toBe(100);
+    expect(cappedSize(100, 50, 1_000, 0.01)).toBe(5);
+    expect(cappedSize(3, 50, 1_000, 0.01)).toBe(3);
+    expect(cappedSize(16, 0, 1_000, 0.01)).toBe(16);
+    expect(cappedSize(100, 1_000, 100, 0.01)).toBe(0.025);
+    expect(cappedSize(100, 1_000, 1, 0.01)).toBe(0.01);
+  });
+
+  test('is kept by all workers together', () => {
+    expect(freeAt(0, 1_000, 500, 0)).toBe(1_000);
+    expect(freeAt(0, 1_000, 500, 10_000)).toBe(1_050);
+    // A second worker that began at the same time comes after the first one's share.
+    expect(freeAt(1_050, 1_000, 500, 10_000)).toBe(1_100);
   });
 });

@@ -108,7 +108,7 @@ describe('a graceful stop', () => {
     const [kept, fresh] = [clientOf(base, 'kept'), clientOf(base, 'new')];
     await kept.send(get);
     closing = true;
-    const stopped = stopGracefully(server, { serveMs: 400, drainMs: 5_000 });
+    const stopped = stopGracefully(server, { serveMs: 3_000, drainMs: 5_000 });
     for (let i = 0; i < 10; i += 1) {
       expect(await fresh.send(get)).toMatchObject({ kind: 'answered' });
       expect(await kept.send(get)).toMatchObject({ kind: 'answered' });

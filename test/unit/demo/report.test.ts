@@ -72,7 +72,7 @@ describe('checks', () => {
 });
 
 describe('report', () => {
-  const outcome = { load: good, change: completed, phases: [], checks: [], kills: [] };
+  const outcome = { load: good, change: completed, phases: [], checks: [], kills: [], walkedBack: [] };
 
   test('has the fixed members', () => {
     expect(demoReport(outcome)).toMatchObject({
@@ -134,13 +134,24 @@ describe('lines', () => {
 
 describe('options', () => {
   test('have the defaults of `make demo`', () => {
-    expect(parseOptions([])).toMatchObject({ keep: false, killOperator: false, rows: 200_000, rate: 150 });
+    expect(parseOptions([])).toMatchObject({
+      keep: false,
+      killOperator: false,
+      rows: 200_000,
+      rate: 150,
+      strategy: 'blueGreen',
+      mode: 'manage',
+    });
   });
 
-  test.each([['--rate', '0'], ['--rows', 'many'], ['--deadline-seconds', '1.5'], ['--nonsense']])(
-    'refuse %s %s',
-    (...args) => {
-      expect(() => parseOptions(args)).toThrow();
-    },
-  );
+  test.each([
+    ['--rate', '0'],
+    ['--rows', 'many'],
+    ['--deadline-seconds', '1.5'],
+    ['--strategy', 'all'],
+    ['--mode', 'argo'],
+    ['--nonsense'],
+  ])('refuse %s %s', (...args) => {
+    expect(() => parseOptions(args)).toThrow();
+  });
 });

@@ -5,6 +5,7 @@ import { phases, type Phase } from '../../../src/api/phase.ts';
 import { decide } from '../../../src/phases/decide.ts';
 import type { Decision } from '../../../src/phases/decision.ts';
 import type { Facts } from '../../../src/phases/facts.ts';
+import type { SqlChange } from '../../../src/api/schema-change.ts';
 import { changeOf } from '../../../src/changes/registry.ts';
 import { aSpec, kinds, lost, World } from '../../support/world.ts';
 
@@ -42,6 +43,7 @@ describe('an undisturbed change', () => {
     expect(Object.keys(world.columns)).toEqual(['id', 'full_name']);
     expect(world.columns['full_name']?.notNull).toBe(true);
     expect(world.mark).toBeUndefined();
+    expect(world.comparing).toBe(false);
     expect(world.protected).toBe(false);
     expect(world.pods).toEqual({ 'new-only': 3 });
   });
@@ -49,7 +51,7 @@ describe('an undisturbed change', () => {
   test('does each thing once', () => {
     const world = new World();
     walk(world);
-    const once = world.done.filter((name) => name !== 'enter');
+    const once = world.done.filter((name) => name !== 'enter' && name !== 'look');
     expect(new Set(once).size).toBe(once.length);
   });
 
@@ -76,12 +78,17 @@ describe('an undisturbed change', () => {
     expect(rolled).toBe(true);
     expect(decision).toMatchObject({ kind: 'wait', reason: 'OldCodeRunning' });
     expect(world.mark).toBeUndefined();
+    expect(world.comparing).toBe(false);
   });
 });
 
 describe('an undisturbed change of each kind', () => {
   const skipped: Readonly<Record<string, readonly Phase[]>> = {
     replaceColumns: [],
+    renameColumn: [],
+    changeType: [],
+    'replaceColumns, sampled': [],
+    'replaceColumns, not compared': ['Backfill'],
     dropColumn: ['AddColumn', 'DualWrite', 'SwitchReads'],
     createIndex: ['AddColumn', 'DualWrite', 'SwitchReads', 'Quarantine', 'Drop'],
     notNull: ['DualWrite', 'SwitchReads', 'Quarantine', 'Drop'],
@@ -89,6 +96,7 @@ describe('an undisturbed change of each kind', () => {
     unique: ['AddColumn', 'DualWrite', 'SwitchReads', 'Quarantine', 'Drop'],
     'addColumn with an expression': ['Quarantine'],
     'addColumn with a default of its own for each row': ['SwitchReads', 'Quarantine', 'Drop'],
+    sql: ['DualWrite', 'Backfill', 'SwitchReads'],
     'addColumn alone': ['DualWrite', 'Backfill', 'SwitchReads', 'Quarantine', 'Drop'],
   };
 
@@ -104,6 +112,7 @@ describe('an undisturbed change of each kind', () => {
     expect(end).toMatchObject({ kind: 'finished', reason: 'Completed' });
     expect(said).toEqual(skipped[kind]);
     expect(world.mark).toBeUndefined();
+    expect(world.comparing).toBe(false);
   });
 
   test.each(['createIndex', 'unique'])('%s clears away what a failed build left and builds again', (kind) => {
@@ -125,7 +134,79 @@ describe('an undisturbed change of each kind', () => {
     const shared = { ...table, dependents: [index, { ...index, column: 'last_name' }] };
     expect(change.preflight(shared)).toMatchObject([{ reason: 'DependentObjects' }]);
     const view = { ...table, dependents: [{ ...index, kind: 'view' } as const] };
-    expect(change.dependents(view)).toMatchObject([{ reason: 'DependentObjects' }]);
+    expect(change.dependents(view, 7)).toMatchObject([{ reason: 'DependentObjects' }]);
+  });
+});
+
+describe('scripts', () => {
+  const scripts = (over: Partial<SqlChange>) => {
+    const spec = kinds['sql'];
+    if (spec?.change.sql === undefined) throw new Error('There is a kind sql.');
+    return { ...spec, change: { sql: { ...spec.change.sql, ...over } } };
+  };
+  const { undo: _, ...withoutUndo } = scripts({}).change.sql;
+
+  test('without undo hold a walk-back once expand has begun, and go on when it is taken back', () => {
+    const world = new World({ ...scripts({}), change: { sql: withoutUndo }, targetPhase: 'AddColumn' });
+    expect(walk(world)).toMatchObject({ reason: 'TargetPhaseReached' });
+    world.spec = { ...world.spec, rollback: true };
+    expect(walk(world)).toMatchObject({ kind: 'wait', reason: 'NoWayBack' });
+    expect(world.ledger?.direction).toBe('forward');
+    world.spec = { ...world.spec, rollback: false, targetPhase: 'Drop' };
+    expect(walk(world)).toMatchObject({ reason: 'Completed' });
+  });
+
+  test('without undo walk back as long as nothing has run', () => {
+    const world = new World({ ...scripts({}), change: { sql: withoutUndo } });
+    while (world.ledger === undefined) {
+      const decision = decide(world.facts());
+      if (decision.kind === 'act') world.apply(decision.action);
+    }
+    world.spec = { ...world.spec, rollback: true };
+    expect(walk(world)).toMatchObject({ reason: 'RolledBack' });
+    expect(world.steps).toEqual({});
+  });
+
+  test('are not walked back from the first statement of contract on', () => {
+    const world = new World({ ...scripts({}), approvals: [] });
+    while (world.steps['7/contract-1'] === undefined) {
+      const decision = decide(world.facts());
+      if (decision.kind === 'act') world.apply(decision.action);
+      else world.now += day;
+    }
+    world.spec = { ...world.spec, rollback: true };
+    expect(walk(world)).toMatchObject({ reason: 'Completed' });
+    expect(world.done).not.toContain('turnBack');
+  });
+
+  test('a statement that was cut off, and of which the catalog shows nothing, waits for a person', () => {
+    const world = new World(scripts({ expand: 'REINDEX TABLE CONCURRENTLY customers' }));
+    world.steps['7/expand-1'] = 'begun';
+    const decision = walk(world);
+    expect(decision).toMatchObject({ kind: 'wait', reason: 'StepInterrupted' });
+    expect(decision.message).toContain(
+      "UPDATE segue.expand_step SET finished_at = now() WHERE change_id = 7 AND step = 'expand-1'",
+    );
+    world.steps['7/expand-1'] = 'done';
+    expect(walk(world)).toMatchObject({ reason: 'Completed' });
+  });
+
+  test('an index that a killed build left is dropped and built again', () => {
+    const world = new World(scripts({}));
+    world.buildFails = true;
+    expect(walk(world)).toMatchObject({ reason: 'Completed' });
+    expect(world.done.filter((name) => name.includes('expand-2'))).toEqual([
+      'step expand-2',
+      'step expand-2-clear',
+      'step expand-2',
+    ]);
+  });
+
+  test('that are no SQL are refused with their place before any fact of the database is asked for', () => {
+    const world = new World(scripts({ expand: 'SELECT 1;\nSELEC 2' }));
+    const decision = decide(world.facts({ table: lost, preflight: lost }));
+    expect(decision).toMatchObject({ kind: 'wait', reason: 'InvalidExpression' });
+    expect(decision.message).toContain('sql.expand, line 2, column 1');
   });
 });
 
@@ -135,7 +216,7 @@ describe('a hold', () => {
     world.badRows = 2;
     const decision = walk(world);
     expect(decision).toMatchObject({ kind: 'wait', reason: 'BadRows' });
-    expect((decision as { message: string }).message).toContain('segue.dev/retry');
+    expect((decision as { message: string }).message).toContain('onBadRow to Skip');
     expect(entered(world).at(-1)).toBe('Backfill');
     world.badRows = 0;
     world.retry = '1';
@@ -153,6 +234,80 @@ describe('a hold', () => {
     expect(world.done.filter((name) => name === 'verify')).toHaveLength(2);
   });
 
+  test('rows that differ are repaired at a word, and compared again', () => {
+    const world = new World();
+    world.drifted = 3;
+    const held = walk(world) as { message: string };
+    expect(held.message).toContain('segue.dev/repair=');
+    expect(world.comparing).toBe(false);
+    world.repair = '1';
+    expect(walk(world)).toMatchObject({ reason: 'Completed' });
+    expect(world.ledger?.repair).toEqual({ handled: '1', running: false, rows: 3 });
+    expect(world.done.filter((name) => name === 'verify')).toHaveLength(2);
+    expect(world.done.filter((name) => name === 'repair')).toHaveLength(1);
+  });
+
+  test('a repair that is asked for while rows are compared waits for the result', () => {
+    const world = new World();
+    world.drifted = 1;
+    walk(world, (decision) => {
+      if (decision.kind === 'act' && decision.action.kind === 'verify') world.repair = 'now';
+    });
+    expect(world.ledger).toMatchObject({ state: 'Completed', repair: { rows: 1 } });
+  });
+
+  test.each(phases)('a repair that there is nothing for in %s is refused in words and goes on', (phase) => {
+    const world = new World();
+    let refused: Decision | undefined;
+    const end = walk(world, (decision) => {
+      if (world.ledger?.phase !== phase || refused !== undefined) return;
+      if (phase === 'Backfill' && world.ledger.verification === undefined) return;
+      world.repair = 'please';
+      refused = decide(world.facts());
+      if (decision.kind === 'act' && refused.kind === 'act') world.apply(refused.action);
+    });
+    expect(refused).toMatchObject({ kind: 'act', reason: 'RepairRefused', action: { kind: 'repair' } });
+    expect(end).toMatchObject({ reason: 'Completed' });
+    expect(world.ledger?.repair).toMatchObject({ handled: 'please', running: false, rows: 0 });
+    if (['SwitchReads', 'Quarantine', 'Drop'].includes(phase))
+      expect(world.ledger?.repair.refused).toContain('reads have switched');
+  });
+
+  test.each(['replaceColumns, sampled', 'replaceColumns, not compared'])(
+    '%s: Drop waits for an approval that nobody listed, and says why',
+    (kind) => {
+      const world = new World(kinds[kind]);
+      const asked: string[] = [];
+      walk(world, (decision) => {
+        if (decision.kind === 'wait' && decision.reason === 'AwaitingApproval') asked.push(decision.message);
+      });
+      expect(asked[0]).toMatch(/Drop waits for approval, for .*verify\.mode/);
+      expect(world.ledger?.approvals).toMatchObject([{ phase: 'Drop' }]);
+    },
+  );
+
+  test('functions whose text names old columns are told of before it begins, in Quarantine, and with what Drop’s approval is asked for', () => {
+    const world = new World(aSpec({ approvals: ['Drop'] }));
+    world.mentions = ['public.greeting(bigint)'];
+    const told: string[] = [];
+    walk(world, ({ reason, message }) => {
+      if (message.includes('public.greeting(bigint)')) told.push(reason);
+    });
+    expect([...new Set(told)]).toEqual(['Progressing', 'InQuarantine', 'AwaitingApproval']);
+  });
+
+  test('what was not compared is, once the resource asks for it before reads switch', () => {
+    const world = new World(
+      aSpec({ verify: { mode: 'None', samplePercent: 10 }, targetPhase: 'Backfill', approvals: [] }),
+    );
+    expect(walk(world)).toMatchObject({ reason: 'TargetPhaseReached' });
+    expect(world.ledger?.verification).toMatchObject({ share: 0 });
+    world.spec = aSpec({ approvals: [] });
+    world.drifted = 1;
+    expect(walk(world)).toMatchObject({ reason: 'VerificationFailed' });
+    expect(world.ledger?.verification).toMatchObject({ share: 100 });
+  });
+
   test('a suspended change does nothing in any phase', () => {
     const world = new World();
     walk(world, (_, facts) => {
@@ -167,6 +322,25 @@ describe('a hold', () => {
             ['retry', 'approve'].includes(decision.kind === 'act' ? decision.action.kind : ''),
         ).toBe(true);
     });
+  });
+
+  test('with its target lowered below the phase it is in, nothing further is done, wherever that is', () => {
+    const world = new World();
+    const held = new Set<string>();
+    walk(world, (_, facts) => {
+      if (!facts.ledger.known || facts.ledger.value?.state !== 'Active') return;
+      const { phase } = facts.ledger.value;
+      const lowered = phases[phases.indexOf(phase) - 1];
+      if (lowered === undefined) return;
+      const spec = { ...facts.resource.spec, targetPhase: lowered };
+      const decision = decide({ ...facts, resource: { ...facts.resource, spec } });
+      const isGone = world.columns['first_name'] === undefined;
+      if (decision.kind === 'act' && !isGone)
+        expect(['retry', 'approve', 'rollout', 'look']).toContain(decision.action.kind);
+      if (decision.reason === 'TargetPhaseLowered') held.add(phase);
+    });
+    // Once the columns are gone there is nothing left to hold.
+    expect([...held]).toEqual(expect.arrayContaining(['DualWrite', 'Backfill', 'Quarantine', 'Drop']));
   });
 
   test('a table made again under its name is not touched', () => {
@@ -323,6 +497,7 @@ type Mishap =
   | 'repeat'
   | 'hours pass'
   | 'triggers lost'
+  | 'drift'
   | 'build fails';
 
 const mishaps = fc.array(
@@ -339,6 +514,7 @@ const mishaps = fc.array(
     'repeat',
     'hours pass',
     'triggers lost',
+    'drift',
     'build fails',
   ),
   { maxLength: 120 },
@@ -361,7 +537,14 @@ const befall = (world: World, mishap: Mishap): void => {
     world.ledger = { ...world.ledger, lastUse: { at: world.now, by: 'report', kind: 'Write' } };
   if (mishap === 'straggler' && world.ledger?.phase === 'Quarantine') world.pods = { ...world.pods, old: 1 };
   if (mishap === 'build fails') world.buildFails = true;
-  if (mishap === 'triggers lost' && world.ledger?.phase === 'Backfill') world.mark = undefined;
+  if (mishap === 'triggers lost' && world.ledger?.phase === 'Backfill') {
+    world.mark = undefined;
+    world.comparing = false;
+  }
+  if (mishap === 'drift') {
+    world.drifted += 1;
+    world.repair = `repair ${world.drifted}`;
+  }
 };
 
 /** What must hold whenever something is about to be dropped on the way forward. */
@@ -407,8 +590,10 @@ const isDropped = ({ ledger, table, spec }: World): boolean => {
   return ledger?.phase === 'Drop' && contract.length > 0 && contract.every(({ done }) => done(table));
 };
 
-/** The straggler's pod is gone at last. */
+/** The straggler's pod is gone at last, and nobody writes past the triggers any more. */
 const settle = (world: World): void => {
+  world.drifted = 0;
+  world.repair = 'settled';
   world.pods = Object.fromEntries(
     Object.entries(world.pods).filter(([code]) => code !== 'old' || Object.keys(world.pods).length === 1),
   );
@@ -456,10 +641,22 @@ describe('by chance, every kind', () => {
         expect(world.constraints).toEqual({});
         expect(world.indexes).toEqual({});
         expect(world.mark).toBeUndefined();
+        expect(world.comparing).toBe(false);
         expect(Object.keys(world.pods)).toEqual(['old']);
       }),
       { numRuns: 900 },
     );
+  });
+
+  test('deleted, it lets go after two minutes, though what is to be done is refused each time', () => {
+    const world = new World();
+    walk(world, (_, facts) => {
+      if (!facts.ledger.known || facts.ledger.value?.state !== 'Active') return;
+      const late = (ms: number) =>
+        decide({ ...facts, resource: { ...facts.resource, deletingSince: facts.now - ms } });
+      expect(late(120_000)).toMatchObject({ kind: 'act', action: { kind: 'release' } });
+      expect(late(0)).not.toMatchObject({ action: { kind: 'release' } });
+    });
   });
 
   test('deleted anywhere, it lets go without dropping a column, and soon even if nothing can be read', () => {
@@ -477,10 +674,86 @@ describe('by chance, every kind', () => {
         }
         expect(world.protected).toBe(false);
         expect(Object.keys(world.columns)).toEqual(before);
-        if (!blind) expect(world.mark).toBeUndefined();
+        if (!blind) expect([world.mark, world.comparing]).toEqual([undefined, false]);
         expect(world.now - world.deletingSince).toBeLessThan(60_000);
       }),
       { numRuns: 600 },
     );
+  });
+});
+
+describe('the backfill', () => {
+  const nullable = aSpec().change.replaceColumns!;
+  const change = {
+    replaceColumns: { ...nullable, to: [{ name: 'full_name', type: 'text', nullable: true }] },
+  };
+  const withBackfill = (over: Partial<ReturnType<typeof aSpec>['backfill']>) => ({
+    ...aSpec({ change }),
+    backfill: { ...aSpec().backfill, ...over },
+  });
+
+  test('waits for its window and says when it opens', () => {
+    // The world's clock stands at 00:16:40 UTC of a Thursday.
+    const window = { from: '22:00', to: '05:00', timeZone: 'UTC', days: ['Fri'] as const };
+    const world = new World(withBackfill({ window: { ...window, days: [...window.days] } }));
+    const waits: string[] = [];
+    expect(
+      walk(world, (decision, { now }) => {
+        if (decision.reason !== 'OutsideWindow') return;
+        waits.push(decision.message);
+        // To the opening in one go: a minute at a time is not what is tested.
+        world.now = Math.max(now, Date.UTC(1970, 0, 2, 21, 59));
+      }),
+    ).toMatchObject({ reason: 'Completed' });
+    expect(waits[0]).toContain('opens 1970-01-02T22:00:00Z');
+    expect(entered(world)).toEqual([...phases]);
+  });
+
+  test('its verification waits for the window, too', () => {
+    const window = { from: '22:00', to: '05:00', timeZone: 'UTC', days: ['Wed' as const, 'Thu' as const] };
+    const world = new World(withBackfill({ window }));
+    const waits: string[] = [];
+    walk(world, (decision) => {
+      // The window is closed by the time that the rows are filled, and opens in the evening.
+      if (decision.kind === 'act' && decision.action.kind === 'backfill') world.now = Date.UTC(1970, 0, 1, 6);
+      if (decision.reason !== 'OutsideWindow') return;
+      expect(world.done).not.toContain('verify');
+      waits.push(decision.message);
+      world.now = Date.UTC(1970, 0, 1, 22);
+    });
+    expect(waits[0]).toMatch(/^The verification waits for its window .* opens 1970-01-01T22:00:00Z/);
+    expect(entered(world)).toEqual([...phases]);
+  });
+
+  test('does not begin in a time zone that nobody knows', () => {
+    const window = { from: '22:00', to: '05:00', timeZone: 'Europe/Atlantis', days: ['Fri' as const] };
+    const world = new World(withBackfill({ window }));
+    expect(walk(world)).toMatchObject({ kind: 'wait', reason: 'InvalidWindow' });
+    expect(world.done).not.toContain('backfill');
+  });
+
+  test('skips rows as far as Drop, which refuses until they are mended', () => {
+    const world = new World(withBackfill({ onBadRow: 'Skip' }));
+    world.badRows = 2;
+    expect(walk(world)).toMatchObject({ kind: 'wait', reason: 'BadRows' });
+    expect(entered(world).at(-1)).toBe('Drop');
+    expect(Object.keys(world.columns)).toContain('first_name');
+    world.mendedRows = 2;
+    world.badRowsDue = true;
+    world.ledger = {
+      ...world.ledger!,
+      backfill: { ...world.ledger!.backfill, badRowsDue: true },
+    };
+    expect(walk(world)).toMatchObject({ reason: 'Completed' });
+    expect(world.done).toContain('retryBadRows');
+  });
+
+  test('drops what was skipped only where the resource says so', () => {
+    const world = new World({
+      ...withBackfill({ onBadRow: 'Skip' }),
+      drop: { deadLetters: 'Discard', archive: false },
+    });
+    world.badRows = 2;
+    expect(walk(world)).toMatchObject({ reason: 'Completed' });
   });
 });

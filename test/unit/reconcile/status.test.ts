@@ -40,8 +40,11 @@ interface Seen {
   readonly status: SchemaChangeStatus;
 }
 
-/** Every status of a change from first sight to its end. */
-const course = (world: World): readonly Seen[] => {
+/** Every status of a change from first sight to its end, or as far as it is asked to go. */
+const course = (
+  world: World,
+  isEnough = ({ kind }: Decision): boolean => kind === 'finished',
+): readonly Seen[] => {
   const seen: Seen[] = [];
   let status: SchemaChangeStatus | undefined;
   for (let i = 0; i < 300; i += 1) {
@@ -49,9 +52,9 @@ const course = (world: World): readonly Seen[] => {
     const decision = decide(facts);
     status = statusOf(resourceOf(world, status), facts, decision, undefined);
     seen.push({ facts, decision, status });
-    if (decision.kind === 'finished') return seen;
+    if (isEnough(decision)) return seen;
     if (decision.kind === 'act') world.apply(decision.action);
-    else {
+    else if (decision.kind === 'wait') {
       world.now += Math.max(decision.recheckMs, 3_600_000);
       world.approval = 'Drop';
     }
@@ -147,6 +150,29 @@ test('what a person must mend is Stalled', () => {
   expect(kstatus(status)).toBe('Failed');
   expect(status.phase).toBe('Pending');
   expect(status.message).toContain('public.customers');
+});
+
+test.each([
+  ['RolledBack', false],
+  ['RolledBack', true],
+  ['Abandoned', false],
+] as const)('what an earlier resource of the name came to (%s) is not told of this one', (state, waits) => {
+  const world = new World(aSpec({ targetPhase: 'DualWrite' }));
+  course(world, ({ reason }) => reason === 'TargetPhaseReached');
+  if (world.ledger === undefined) throw new Error('no ledger');
+  world.ledger = { ...world.ledger, uid: 'uid-0', state };
+  world.protected = false;
+  const facts = world.facts({
+    table: { known: true, value: new World().table },
+    ...(waits ? { preflight: lost } : {}),
+  });
+  const decision = decide(facts);
+  expect(decision.kind).toBe(waits ? 'wait' : 'act');
+  const status = statusOf(resourceOf(world), facts, decision, undefined);
+  expect(status).toMatchObject({ phase: 'Pending', progress: '0/6' });
+  expect(status.history).toBeUndefined();
+  expect(conditionIn(status, 'ColumnsAdded')).toBe('False');
+  expect(conditionIn(status, 'Reconciling')).toBe('True');
 });
 
 describe('Ready', () => {

@@ -129,3 +129,21 @@ describe('a release that fails before the last switch goes back to the old code 
     });
   });
 });
+
+test('scaleDownDelay keeps the old pods after the switch, so that going back is one write', async () => {
+  const shop = new Shop({
+    ...blueGreen,
+    strategy: { blueGreen: { settle: '1s', scaleDownDelay: '10m' } },
+  });
+  await shop.run({ until: (facts) => facts.kind === 'step' && facts.step.kind === 'SwitchToGreen' });
+  const switched = shop.sim.now;
+  const facts = await shop.run({ until: () => shop.sim.now - switched > 590_000, seconds: 700 });
+  expect(facts).toMatchObject({
+    kind: 'waiting',
+    message: expect.stringContaining('the old pods kept, until 2026-01-01T00:10'),
+  });
+  shop.wanted = { kind: 'original' };
+  expect(await shop.toEnd()).toEqual({ kind: 'done' });
+  expect(shop.steps.slice(-3)).toEqual(['SwitchToBase', 'RemoveGreen', 'RestoreService']);
+  expect(shop.leftovers()).toEqual([]);
+});

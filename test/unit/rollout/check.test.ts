@@ -139,6 +139,52 @@ const cases: readonly [string, Shop, Workload, string, RegExp][] = [
     /also selects pod worker-1 of StatefulSet worker, which blueGreen would take out of rotation/,
   ],
   [
+    'a further Service that is not there',
+    new Shop(),
+    { ...blueGreen, services: ['grpc'] },
+    'ServiceNotFound',
+    /^Service shop\/grpc does not exist/,
+  ],
+  [
+    'a further Service for other pods',
+    shop((sim) => sim.put('Service', 'grpc', { spec: { selector: { app: 'grpc' } } })),
+    { ...blueGreen, services: ['grpc'] },
+    'InvalidWorkload',
+    /Service grpc selects app=grpc, which the pods of Deployment shop do not carry/,
+  ],
+  [
+    'a further Service that another roll-out holds',
+    shop((sim) =>
+      sim.put('Service', 'grpc', {
+        metadata: {
+          annotations: {
+            'segue.dev/blue-green': JSON.stringify({ change: 'emails', deployment: 'x', at: 0 }),
+          },
+        },
+        spec: { selector: { app: 'shop' } },
+      }),
+    ),
+    { ...blueGreen, services: ['grpc'] },
+    'InvalidWorkload',
+    /Service grpc is held by the roll-out of Deployment x for SchemaChange emails/,
+  ],
+  [
+    'a preview that is narrow already',
+    shop((sim) =>
+      sim.put('Service', 'preview', { spec: { selector: { app: 'shop', 'pod-template-hash': 'abc' } } }),
+    ),
+    { ...blueGreen, strategy: { blueGreen: { settle: '1s', preview: 'preview' } } },
+    'InvalidWorkload',
+    /Service preview selects the pods of one ReplicaSet alone/,
+  ],
+  [
+    'a rolling update that loses pods',
+    edit('Deployment', { replicas: 8 }),
+    rollingUpdate,
+    'InvalidWorkload',
+    /Deployment shop may go without 2 of its 8 pods while it is rolled.*set it to 0/,
+  ],
+  [
     'green’s name is taken',
     greenTwin({}),
     blueGreen,
@@ -161,7 +207,12 @@ const cases: readonly [string, Shop, Workload, string, RegExp][] = [
   ],
   [
     'another change is rolling it',
-    annotated('Deployment', { 'rollout.segue.dev/emails': rolling }),
+    shop((sim) =>
+      sim.edit('Deployment', 'shop', {
+        metadata: { annotations: { 'rollout.segue.dev/emails': rolling } },
+        spec: { template: { metadata: { annotations: { edited: 'yes' } } } },
+      }),
+    ),
     rollingUpdate,
     'InvalidWorkload',
     /is being rolled for SchemaChange emails/,
@@ -192,6 +243,19 @@ test('takes a plain Deployment and Service, and in mode Observe anything that is
   expect(await check(new Shop())).toEqual([]);
   expect(await check(new Shop(), rollingUpdate)).toEqual([]);
   expect(await check(edit('Deployment', { paused: true, replicas: 0 }), observe)).toEqual([]);
+  expect(
+    await check(
+      shop((sim) =>
+        sim.put('Service', 'metrics', { spec: { clusterIP: 'None', selector: { app: 'shop' } } }),
+      ),
+      { ...blueGreen, services: ['metrics'] },
+    ),
+  ).toEqual([]);
+  // It has rolled it, and is gone since or names it no more.
+  const over = annotated('Deployment', { 'rollout.segue.dev/emails': rolling });
+  expect(await check(over, rollingUpdate)).toEqual([]);
+  const strict = { replicas: 8, strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } } };
+  expect(await check(edit('Deployment', strict), rollingUpdate)).toEqual([]);
   expect(await check(annotated('Deployment', { 'rollout.segue.dev/emails': '{}' }))).toEqual([]);
 });
 

@@ -356,6 +356,39 @@ describe('waiting', () => {
   });
 });
 
+describe('what takes long is not taken for a failure', () => {
+  test('a Deployment that somebody pauses behind green', async () => {
+    const shop = await after('SwitchToGreen');
+    shop.sim.edit('Deployment', 'shop', { spec: { paused: true } });
+    await after('RollDeployment', shop);
+    shop.sim.behaviour = (_, isGreen) => (isGreen ? 'good' : 'never ready');
+    shop.sim.deleteForeground('Pod', shop.sim.pods[0]?.metadata.name ?? '');
+    const facts = await runFor(shop, 200);
+    expect(facts).toMatchObject({
+      kind: 'waiting',
+      message:
+        'The green pods serve until Deployment shop is complete: Deployment shop is paused; resume it.',
+    });
+    shop.sim.behaviour = () => 'good';
+    shop.sim.edit('Deployment', 'shop', { spec: { paused: false } });
+    expect(await shop.toEnd()).toEqual({ kind: 'done' });
+  });
+
+  test('a green pod that is evicted long after the switch', async () => {
+    const shop = new Shop({
+      ...blueGreen,
+      strategy: { blueGreen: { settle: '1s', scaleDownDelay: '10m' } },
+    });
+    await after('SwitchToGreen', shop);
+    shop.settle(300);
+    const [green] = shop.sim.selected('shop');
+    shop.sim.deleteForeground('Pod', green?.metadata.name ?? '');
+    expect(await shop.run({ until: kindIs('done'), seconds: 900 })).toEqual({ kind: 'done' });
+    expect(shop.steps).toContain('RollDeployment');
+    expect(imageOf(shop)).toBe('shop:2');
+  });
+});
+
 describe('failed', () => {
   test('a new value of the retry annotation, or a corrected release, begins again', async () => {
     const shop = new Shop();

@@ -2,8 +2,10 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { RolloutFacts } from '../../../src/api/facts.ts';
 import { holdAnnotation } from '../../../src/rollout/record.ts';
+import type { HttpRouteRule } from '../../../src/kube/types.ts';
+import type { Workload } from '../../../src/api/schema-change.ts';
 import type { Wanted } from '../../../src/rollout/workload.ts';
-import { blueGreen, nextRelease, release, rollingUpdate, Shop } from './shop.ts';
+import { blueGreen, canary, nextRelease, release, rollingUpdate, routed, Shop } from './shop.ts';
 import type { Behaviour } from './simulated-cluster.ts';
 
 /** One move of somebody in the world; the order of the moves is what is random. */
@@ -34,7 +36,20 @@ const disturbances = {
   deleteGreen: 1,
   scaleUp: 1,
   scaleDown: 1,
+  scaleAndEdit: 1,
   restartDeployment: 1,
+  /** A GitOps tool puts the route back as it is in Git. */
+  revertRoute: 1,
+  /** The same by replacing it, annotations and all. */
+  replaceRoute: 1,
+  /** Somebody edits a rule as it stands. */
+  editRoute: 1,
+  noteOffRoute: 1,
+  deleteCanaryService: 1,
+  editCanaryService: 1,
+  widenFollower: 1,
+  remakeService: 1,
+  remakeDeployment: 1,
 } as const;
 
 type Move = keyof typeof moves | keyof typeof disturbances;
@@ -75,11 +90,52 @@ const editShop = (shop: Shop, move: Move): void => {
     case 'widenSelector':
       sim.edit('Service', 'shop', { spec: { selector: { 'pod-template-hash': null } } });
       break;
+    case 'scaleAndEdit':
+      sim.edit('Deployment', 'shop', {
+        spec: { replicas: 4, template: { metadata: { annotations: { edited: `${sim.now}` } } } },
+      });
+      break;
+    case 'widenFollower':
+      for (const name of shop.workload.services ?? [])
+        sim.edit('Service', name, { spec: { selector: { 'pod-template-hash': null } } });
+      break;
+    case 'remakeService':
+      sim.put('Service', 'shop', { spec: { clusterIP: '10.0.0.1', selector: { app: 'shop' } } });
+      break;
+    case 'remakeDeployment':
+      shop.remakeDeployment();
+      break;
     case 'removeHold':
       sim.edit('Service', 'shop', { metadata: { annotations: { 'segue.dev/blue-green': null } } });
       break;
     case 'deleteGreen':
       if (green !== undefined) sim.deleteForeground('Deployment', green.metadata.name);
+      break;
+    case 'revertRoute':
+      sim.edit('HTTPRoute', 'shop', { spec: { rules: shop.ownRules } });
+      break;
+    case 'replaceRoute':
+      sim.remove('HTTPRoute', 'shop');
+      if (shop.workload.strategy?.canary?.httpRoute !== undefined) shop.putRoute();
+      break;
+    case 'editRoute': {
+      // The last rule but one is what all requests without a path of their own go by, copies for testers or not.
+      const edited = (rules: readonly HttpRouteRule[]) =>
+        rules.map((rule, n) => (n === rules.length - 2 ? { ...rule, timeouts: { request: '9s' } } : rule));
+      const rules = sim.route('shop')?.spec.rules as readonly HttpRouteRule[] | undefined;
+      if (rules === undefined) break;
+      shop.ownRules = edited(shop.ownRules);
+      sim.edit('HTTPRoute', 'shop', { spec: { rules: edited(rules) } });
+      break;
+    }
+    case 'noteOffRoute':
+      sim.edit('HTTPRoute', 'shop', { metadata: { annotations: { 'segue.dev/canary-route': null } } });
+      break;
+    case 'deleteCanaryService':
+      sim.remove('Service', 'shop-canary');
+      break;
+    case 'editCanaryService':
+      sim.edit('Service', 'shop-canary', { spec: { selector: { tier: 'web' } } });
       break;
     case 'scaleUp':
       sim.edit('Deployment', 'shop', { spec: { replicas: 5 } });
@@ -108,7 +164,7 @@ const play = async (shop: Shop, list: readonly Move[], check: (move: Move) => vo
         seen = undefined;
         break;
       case 'controllers':
-        shop.sim.settle();
+        shop.controllers();
         break;
       case 'second':
         shop.sim.advance(1_000);
@@ -118,8 +174,12 @@ const play = async (shop: Shop, list: readonly Move[], check: (move: Move) => vo
         break;
       case 'evict': {
         // A node drain keeps to a PodDisruptionBudget: never the last one that serves.
-        const [pod, ...others] = shop.sim.selected('shop');
-        if (pod !== undefined && others.length > 0) shop.sim.deleteForeground('Pod', pod.metadata.name);
+        // Of one replica it lets none go.
+        if (shop.sim.deployment('shop')?.spec.replicas === 1) break;
+        for (const service of ['shop', 'shop-canary']) {
+          const [pod, ...others] = shop.sim.selected(service);
+          if (pod !== undefined && others.length > 0) shop.sim.deleteForeground('Pod', pod.metadata.name);
+        }
         break;
       }
       case 'retry':
@@ -139,8 +199,8 @@ const isEnd = (facts: RolloutFacts): boolean =>
   (facts.kind === 'waiting' && facts.reason === 'InvalidWorkload');
 
 /** From wherever the moves have led, a fair world brings the roll-out to an end that leaves nothing over. */
-const expectEnd = async (shop: Shop): Promise<RolloutFacts> => {
-  let facts = await shop.run({ until: isEnd, seconds: 900 });
+const expectEnd = async (shop: Shop, each: () => void = () => {}): Promise<RolloutFacts> => {
+  let facts = await shop.run({ until: isEnd, seconds: 900, each });
   const { metadata, spec } = shop.sim.service('shop');
   // A person took the note off; what it said is for a person to mend.
   if (
@@ -149,7 +209,9 @@ const expectEnd = async (shop: Shop): Promise<RolloutFacts> => {
   ) {
     if (shop.wanted.kind !== 'abandon')
       expect(facts).toMatchObject({ message: expect.stringContaining('remove that key from its selector') });
-    shop.sim.edit('Service', 'shop', { spec: { selector: { 'pod-template-hash': null } } });
+    shop.sim.edit('Service', 'shop', {
+      spec: { selector: { 'pod-template-hash': null } },
+    });
     facts = await shop.run({ until: isEnd, seconds: 900 });
   }
   shop.settle();
@@ -159,24 +221,40 @@ const expectEnd = async (shop: Shop): Promise<RolloutFacts> => {
 
 const imageOf = (shop: Shop) => shop.sim.deployment('shop')?.spec.template.spec.containers[0]?.image;
 
+const manyServices: Workload = {
+  ...blueGreen,
+  services: ['grpc'],
+  strategy: { blueGreen: { settle: '3s', preview: 'preview' } },
+};
+
 const setup = {
-  strategy: fc.constantFrom(blueGreen, rollingUpdate),
+  strategy: fc.constantFrom(blueGreen, manyServices, canary, rollingUpdate, routed),
+  size: fc.constantFrom(1, 3),
   settle: fc.constantFrom('0s', '3s', '10s'),
   proxyDelayMs: fc.constantFrom(500, 1_000, 3_000),
 };
 
-const shopOf = (world: { strategy: typeof blueGreen; settle: string; proxyDelayMs: number }): Shop => {
+interface World {
+  readonly strategy: Workload;
+  readonly settle: string;
+  readonly proxyDelayMs: number;
+  readonly size: number;
+}
+
+const shopOf = ({ strategy, settle, proxyDelayMs, size }: World): Shop => {
+  const { blueGreen: isBlueGreen } = strategy.strategy ?? {};
   const shop = new Shop(
-    world.strategy === blueGreen
-      ? { ...blueGreen, strategy: { blueGreen: { settle: world.settle } } }
-      : world.strategy,
+    isBlueGreen === undefined
+      ? strategy
+      : { ...strategy, strategy: { blueGreen: { ...isBlueGreen, settle } } },
+    size,
   );
-  shop.sim.proxyDelayMs = world.proxyDelayMs;
+  shop.sim.proxyDelayMs = proxyDelayMs;
   return shop;
 };
 
-const runs = 120;
-const timeoutMs = 120_000;
+const runs = 100;
+const timeoutMs = 600_000;
 
 test(
   'whatever the order of things and whenever the operator dies, a ready pod serves and no traffic goes to a dead one',
@@ -187,9 +265,13 @@ test(
         async ({ list, ...world }) => {
           const shop = shopOf(world);
           const check = (move: Move) => {
-            expect({ move, ready: shop.sim.selected('shop').length }).not.toEqual({ move, ready: 0 });
             const alive = new Set(shop.sim.pods.map(({ metadata }) => metadata.name));
-            expect(shop.sim.routed().filter((name) => !alive.has(name))).toEqual([]);
+            // The preview may lose green's only pod to an eviction, until the next look.
+            for (const name of shop.public) {
+              expect({ move, name, ready: shop.sim.selected(name).length }).not.toMatchObject({ ready: 0 });
+              expect(shop.sim.routed(name).filter((pod) => !alive.has(pod))).toEqual([]);
+            }
+            expect({ move, lost: shop.gateway.lost() }).toEqual({ move, lost: [] });
             if (move === 'act' && shop.steps.at(-1) === 'RestoreService')
               expect(shop.misdeeds('RestoreService')).toEqual([]);
           };
@@ -211,6 +293,7 @@ const bad: readonly Behaviour[] = ['crashes', 'unpullable', 'never ready', 'flap
 /** Found by chance: what serves breaks for good while the next release stands beside it, ready. */
 const brokenWhileTheNextWaits = {
   strategy: blueGreen,
+  size: 3 as const,
   settle: '0s' as const,
   proxyDelayMs: 500 as const,
   behaviour: 'breaks' as const,
@@ -277,6 +360,37 @@ test(
         },
       ),
       { numRuns: runs },
+    );
+  },
+  timeoutMs,
+);
+
+test(
+  'from any step of a divided route on, no request is sent where nobody answers, and the route ends as its owner has it',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({
+          at: fc.integer({ min: 3, max: 21 }),
+          isDisturbed: fc.boolean(),
+          gatewayDelayMs: fc.constantFrom(200, 1_500, 3_000),
+          quiet: fc.array(anyOf(moves), { minLength: 5, maxLength: 60 }),
+          disturbed: fc.array(anyOf({ ...moves, ...disturbances }), { minLength: 5, maxLength: 60 }),
+        }),
+        async ({ at, isDisturbed, gatewayDelayMs, quiet, disturbed }) => {
+          const shop = new Shop(routed);
+          shop.gateway.delayMs = gatewayDelayMs;
+          await shop.run({ until: () => shop.steps.length >= at });
+          const check = () => {
+            if (!isDisturbed) expect(shop.gateway.lost()).toEqual([]);
+          };
+          await play(shop, isDisturbed ? disturbed : quiet, check);
+          const facts = await expectEnd(shop, check);
+          if (!isDisturbed) expect(facts.kind).toBe('done');
+          expect(shop.sim.selected('shop').length).toBeGreaterThan(0);
+        },
+      ),
+      { numRuns: 40 },
     );
   },
   timeoutMs,

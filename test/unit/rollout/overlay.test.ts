@@ -50,9 +50,40 @@ test('each release is laid over the one before; code defaults by phase; another 
   ]);
 });
 
+test('a release may name several containers, init containers included', () => {
+  const present: PodTemplate = {
+    ...template,
+    spec: { ...template.spec, initContainers: [{ name: 'migrate', image: 'shop:1' }] },
+  };
+  const several: Release = {
+    phase: 'SwitchReads',
+    containers: [
+      { name: 'sidecar', image: 'proxy:2', env: { MODE: 'new' } },
+      { name: 'migrate', image: 'shop:2' },
+    ],
+  };
+  const laid = lay(present, [several]);
+  expect(laid.spec.containers).toEqual([
+    template.spec.containers[0],
+    { name: 'sidecar', image: 'proxy:2', env: [{ name: 'MODE', value: 'new' }] },
+  ]);
+  expect(laid.spec.initContainers).toEqual([{ name: 'migrate', image: 'shop:2' }]);
+  const fields = fieldsOf(present, [several]);
+  expect(templatePatch(present, change, fields)).toMatchObject({
+    spec: { initContainers: laid.spec.initContainers },
+  });
+  expect(templatePatch(present, change, fieldsOf(present, [release]))).not.toHaveProperty(
+    'spec.initContainers',
+  );
+  expect(missingContainers(present, [several])).toEqual([]);
+});
+
 test('names containers that are not there', () => {
   expect(
     missingContainers(template, [release, { phase: 'Quarantine', container: 'web', image: 'x' }]),
+  ).toEqual(['web']);
+  expect(
+    missingContainers(template, [{ phase: 'Quarantine', containers: [{ name: 'web', image: 'x' }] }]),
   ).toEqual(['web']);
 });
 
@@ -78,6 +109,7 @@ const templates = fc
       containers: containers.map(({ env: entries, ...rest }) =>
         entries.length === 0 ? rest : { ...rest, env: entries },
       ),
+      initContainers: [{ name: 'init', image: 'init:1' }],
     },
   }));
 const releases = fc.array(
@@ -86,6 +118,10 @@ const releases = fc.array(
       phase: fc.constantFrom('DualWrite' as const, 'SwitchReads' as const, 'Quarantine' as const),
       image: fc.string({ minLength: 1 }),
       env: fc.dictionary(fc.constantFrom(...names), fc.string(), { minKeys: 1 }),
+      containers: fc.uniqueArray(
+        fc.record({ name: fc.constantFrom('app', 'web', 'init'), image: fc.string({ minLength: 1 }) }),
+        { minLength: 1, selector: ({ name }) => name },
+      ),
     },
     { requiredKeys: ['phase'] },
   ),
@@ -95,6 +131,7 @@ const releases = fc.array(
 test('what was laid comes off again to the last byte, and laying twice is laying once', () => {
   fc.assert(
     fc.property(templates, releases, (present, list) => {
+      fc.pre(missingContainers(present, list).length === 0);
       const fields = fieldsOf(present, list);
       const before = readFields(present, change, fields);
       const laid = writeFields(present, change, fields);

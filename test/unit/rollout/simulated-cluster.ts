@@ -4,6 +4,7 @@ import type { Ref, Resource } from '../../../src/kube/resources.ts';
 import type {
   ContainerStatus,
   Deployment,
+  HttpRoute,
   KubeObject,
   Labels,
   Pod,
@@ -11,7 +12,7 @@ import type {
   ReplicaSet,
   Service,
 } from '../../../src/kube/types.ts';
-import { fingerprint } from '../../../src/rollout/canonical.ts';
+import { fingerprint } from '../../../src/rollout/fingerprint.ts';
 import { hashLabel, sameTemplate } from '../../../src/rollout/overlay.ts';
 import { greenLabel } from '../../../src/rollout/record.ts';
 
@@ -26,7 +27,7 @@ export type Behaviour =
   /** Ready and unready in turn, so that the Deployment's own deadline never comes. */
   | 'flaps';
 
-type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T;
+export type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T;
 type Json = Record<string, unknown>;
 
 const readyAfterMs = 2_000;
@@ -45,17 +46,30 @@ export class SimulatedCluster {
   proxyDelayMs = 1_000;
   /** Refuses new pods of these, as a quota does. */
   refusesPods: (isGreen: boolean, image: string) => boolean = () => false;
+  /** Kinds that the API server knows. */
+  readonly kinds = new Set([
+    'Deployment',
+    'ReplicaSet',
+    'Pod',
+    'Service',
+    'HTTPRoute',
+    'HorizontalPodAutoscaler',
+  ]);
   readonly writes: string[] = [];
   readonly #objects = new Map<string, Mutable<KubeObject>>();
   readonly #lastProgress = new Map<string, { at: number; seen: string }>();
   #version = 0;
-  #endpoints: { readonly at: number; readonly pods: readonly string[] }[] = [];
+  readonly #endpoints = new Map<string, { readonly at: number; readonly pods: readonly string[] }[]>();
 
   /** The port that the code under test is given. */
   get cluster(): Cluster {
     const port = {
       get: (ref: Ref) => Promise.resolve(this.#read(keyOf(ref.resource, ref.name))),
-      list: (resource: Resource, options: ListOptions = {}) => Promise.resolve(this.#list(resource, options)),
+      list: async (resource: Resource, options: ListOptions = {}) => {
+        await Promise.resolve();
+        if (!this.kinds.has(resource.kind)) throw new ApiError('not found', { status: 404 });
+        return this.#list(resource, options);
+      },
       create: async (ref: Ref, object: Partially<KubeObject>) => {
         await Promise.resolve();
         if (this.#objects.has(keyOf(ref.resource, ref.name))) throw new ApiError('exists', { status: 409 });
@@ -81,7 +95,8 @@ export class SimulatedCluster {
         if (options.uid !== uid || options.resourceVersion !== resourceVersion)
           throw new ApiError('conflict', { status: 409 });
         this.writes.push(`delete ${ref.resource.kind} ${ref.name}`);
-        this.deleteForeground(ref.resource.kind, ref.name);
+        if (ref.resource.kind === 'Deployment') this.deleteForeground('Deployment', ref.name);
+        else this.remove(ref.resource.kind, ref.name);
         return true;
       },
     };
@@ -100,21 +115,49 @@ export class SimulatedCluster {
     return this.#objects.get(`Deployment/${name}`) as Mutable<Deployment> | undefined;
   }
 
+  object(kind: string, name: string): KubeObject | undefined {
+    return this.#read(`${kind}/${name}`);
+  }
+
   service(name: string): Mutable<Service> {
     return this.#objects.get(`Service/${name}`) as Mutable<Service>;
   }
 
+  get services(): readonly Mutable<Service>[] {
+    return this.#kind<Service>('Service');
+  }
+
   /** Pods that the Service's selector selects and that are ready: where new connections are meant to go. */
   selected(name: string): readonly Mutable<Pod>[] {
-    const { selector } = this.service(name).spec;
+    const service = this.#objects.get(`Service/${name}`) as Mutable<Service> | undefined;
+    const selector = service?.spec.selector;
     return this.pods.filter(
       (pod) => selector !== undefined && matches(pod.metadata.labels, selector) && isReady(pod),
     );
   }
 
-  /** Pods that new connections really go to, for kube-proxy is behind. */
-  routed(): readonly string[] {
-    return this.#endpoints.findLast(({ at }) => at <= this.now - this.proxyDelayMs)?.pods ?? [];
+  /** Pods that new connections to a Service really go to, for kube-proxy is behind. */
+  routed(service = 'shop'): readonly string[] {
+    const known = this.#endpoints.get(service) ?? [];
+    return known.findLast(({ at }) => at <= this.now - this.proxyDelayMs)?.pods ?? [];
+  }
+
+  route(name: string): Mutable<HttpRoute> | undefined {
+    return this.#objects.get(`HTTPRoute/${name}`) as Mutable<HttpRoute> | undefined;
+  }
+
+  /** What a controller writes to the status of an object; it counts no generation. */
+  writeStatus(kind: string, name: string, status: object): void {
+    const object = this.#objects.get(`${kind}/${name}`) as (Mutable<KubeObject> & Json) | undefined;
+    if (object === undefined || JSON.stringify(object['status']) === JSON.stringify(status)) return;
+    object['status'] = structuredClone(status);
+    this.#touch(object);
+  }
+
+  /** Gone at once, as anybody may remove an object that owns nothing. */
+  remove(kind: string, name: string): void {
+    this.#objects.delete(`${kind}/${name}`);
+    this.#route();
   }
 
   put(kind: string, name: string, object: Json): Mutable<KubeObject> {
@@ -206,10 +249,15 @@ export class SimulatedCluster {
 
   #route(): void {
     for (const service of this.#kind<Service>('Service')) {
-      const pods = this.selected(service.metadata.name).map(({ metadata }) => metadata.name);
-      this.#endpoints.push({ at: this.now, pods });
+      const { name } = service.metadata;
+      const known = this.#endpoints.get(name) ?? [];
+      known.push({ at: this.now, pods: this.selected(name).map(({ metadata }) => metadata.name) });
+      this.#endpoints.set(name, known.length > 400 ? known.slice(-200) : known);
     }
-    if (this.#endpoints.length > 400) this.#endpoints = this.#endpoints.slice(-200);
+    // What a Service led to that is gone is forgotten as late as the rest is learnt.
+    for (const [name, known] of this.#endpoints)
+      if (!this.#objects.has(`Service/${name}`) && known.at(-1)?.pods.length !== 0)
+        known.push({ at: this.now, pods: [] });
   }
 
   #setsOf(deployment: Mutable<Deployment>): readonly Mutable<ReplicaSet>[] {
@@ -221,7 +269,11 @@ export class SimulatedCluster {
   }
 
   #collectGarbage(): void {
+    const uids = new Set(this.deployments.map(({ metadata }) => metadata.uid));
     for (const deployment of this.deployments) {
+      const owner = deployment.metadata.ownerReferences?.[0];
+      if (owner !== undefined && !uids.has(owner.uid))
+        this.deleteForeground('Deployment', deployment.metadata.name);
       const sets = this.#setsOf(deployment);
       if (deployment.metadata.deletionTimestamp === undefined) continue;
       for (const set of sets) this.deleteForeground('ReplicaSet', set.metadata.name);

@@ -45,11 +45,13 @@ test('nothing is said any more of one that is gone', async () => {
     metrics.backfillRows.inc({ namespace: 'shop', name }, 5);
     metrics.backfillRowsRemaining.set({ namespace: 'shop', name }, 5);
     metrics.mismatches.set({ namespace: 'shop', name }, 0);
+    metrics.quarantineEnds.set({ namespace: 'shop', name }, 5);
+    metrics.quarantineRestarts.inc({ namespace: 'shop', name });
   }
   metrics.forget('shop', 'a');
   const text = await registry.metrics();
   expect(text).not.toContain('name="a"');
-  expect(text.match(/name="b"/gu)).toHaveLength(5);
+  expect(text.match(/name="b"/gu)).toHaveLength(7);
 });
 
 test('the adapters fit the observers of src/kube, and count in seconds', async () => {

@@ -1,0 +1,57 @@
+import { expect } from '@jest/globals';
+import type { Servers } from './servers.ts';
+import { WholeChange, type EndState } from './whole-change.ts';
+
+/** How a change ends that nobody disturbs, and what was told of it. */
+interface Undisturbed {
+  readonly end: EndState;
+  readonly told: readonly string[];
+}
+
+/** What may be told beside what an undisturbed run tells: why it waited meanwhile, or what did not get through. */
+const alsoTold =
+  /^Normal (ClusterUnreachable|DatabaseUnreachable|LockNotAvailable|InQuarantine|RollingOut) (Wait|Rollout):/;
+
+/** Has whole changes lived through on shared servers, each in a place of its own, and compares their ends. */
+export class Stand {
+  readonly #servers: Servers;
+  #places = 0;
+  #undisturbed: Promise<Undisturbed> | undefined;
+
+  constructor(servers: Servers) {
+    this.#servers = servers;
+  }
+
+  /** Opens a whole change, has it lived through, and clears it away. */
+  async during<T>(live: (whole: WholeChange) => Promise<T>): Promise<T> {
+    this.#places += 1;
+    const whole = await WholeChange.open(this.#servers, `faults-${this.#places}`);
+    try {
+      return await live(whole);
+    } finally {
+      await whole.stop();
+    }
+  }
+
+  /** Run once, with the first test that asks. */
+  undisturbed(): Promise<Undisturbed> {
+    this.#undisturbed ??= this.during(async (whole) => {
+      whole.startOperator();
+      await whole.apply();
+      await whole.reached('Completed');
+      return { end: await whole.endState(), told: await whole.told() };
+    });
+    return this.#undisturbed;
+  }
+
+  /** The end is that of an undisturbed run, and so is what was told, but for words about the fault. */
+  async expectUndisturbedEnd(whole: WholeChange): Promise<void> {
+    const expected = await this.undisturbed();
+    expect(await whole.endState()).toEqual(expected.end);
+    const told = await whole.told();
+    expect(told.filter((line) => !expected.told.includes(line) && !alsoTold.test(line))).toEqual([]);
+    // No process says a thing twice as two Events.
+    const lives = 1 + whole.operator.ends;
+    expect(told.filter((line) => told.filter((other) => other === line).length > lives)).toEqual([]);
+  }
+}

@@ -1,0 +1,4 @@
+import { plain } from './cases.ts';
+import { wholeLives } from './whole-life.ts';
+
+wholeLives(plain);

@@ -1,0 +1,4 @@
+import { quoted } from './cases.ts';
+import { wholeLives } from './whole-life.ts';
+
+wholeLives(quoted);

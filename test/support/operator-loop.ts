@@ -1,0 +1,218 @@
+/**
+ * The operator's own loop over one SchemaChange and a real database: observe, decide, act, status. Only the API
+ * server is in memory. Nothing is kept between two looks that a restart would lose.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { retryAnnotation } from '../../src/api/names.ts';
+import type { ChangeSpec, SchemaChange, SchemaChangeSpec } from '../../src/api/schema-change.ts';
+import { Databases } from '../../src/database/databases.ts';
+import { EventRecorder } from '../../src/kube/events.ts';
+import { objectPath, schemaChanges, secrets } from '../../src/kube/resources.ts';
+import type { KubeObject } from '../../src/kube/types.ts';
+import { Claims } from '../../src/reconcile/claims.ts';
+import type { Ports } from '../../src/reconcile/ports.ts';
+import { reconcile } from '../../src/reconcile/reconcile.ts';
+import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
+import { MemoryCluster } from './memory-cluster.ts';
+import { aSpec } from './world.ts';
+
+const namespace = 'shop';
+
+/** What a look led to. */
+export interface Look {
+  /** What was done, by the loop's name for it; undefined if it only waited. */
+  readonly did: string | undefined;
+  readonly phase: string;
+  /** Why it stands as it does, whatever could be read. */
+  readonly reason: string;
+  readonly message: string;
+  readonly blockedBy: string;
+  /** When the loop wants to look again; undefined: not before something changes. */
+  readonly afterMs: number | undefined;
+}
+
+/** What a test may say of its resource; the rest is as the API server fills it in, without workloads. */
+export interface LoopOptions {
+  readonly name?: string;
+  readonly spec?: Partial<SchemaChangeSpec>;
+  /** Addresses of read replicas; of each a Secret is made, and named in the resource. */
+  readonly replicas?: readonly string[];
+}
+
+/** See the file's head. */
+export class OperatorLoop {
+  readonly name: string;
+  /** Every look that did something or had something new to say. */
+  readonly told: Look[] = [];
+  readonly #cluster = new MemoryCluster();
+  readonly #log = pino({ level: 'silent' });
+  readonly #metrics: Metrics = createMetrics(new Registry());
+  readonly #events: EventRecorder;
+  #databases = new Databases();
+  #ports: Ports;
+  #generations = 1;
+
+  constructor(
+    uri: string,
+    change: ChangeSpec,
+    { name = 'change', spec = {}, replicas = [] }: LoopOptions = {},
+  ) {
+    this.name = name;
+    this.#events = new EventRecorder({ cluster: new MemoryCluster(), instance: 'test' });
+    this.#ports = this.#started();
+    this.#secret(`db-${name}`, uri);
+    replicas.forEach((replica, n) => this.#secret(`replica-${n}`, replica));
+    this.#put(schemaChanges, name, {
+      apiVersion: 'segue.dev/v1alpha1',
+      kind: 'SchemaChange',
+      metadata: this.#metadata(name, `uid-${name}`),
+      spec: aSpec({
+        change,
+        workloads: [],
+        approvals: [],
+        quarantine: { ...aSpec().quarantine, duration: '100ms' },
+        ...spec,
+        database: {
+          secretRef: { name: `db-${name}`, key: 'uri' },
+          replicas: replicas.map((_, n) => ({ name: `replica-${n}`, key: 'uri' })),
+        },
+      }),
+    });
+  }
+
+  /** The resource as it stands. */
+  get resource(): SchemaChange {
+    const found = this.#cluster.objects.get(
+      objectPath({ resource: schemaChanges, namespace, name: this.name }),
+    );
+    if (found === undefined) throw new Error('The resource is gone.');
+    return found as unknown as SchemaChange;
+  }
+
+  /** Names another database user or address from now on. */
+  secret(uri: string): void {
+    this.#secret(`db-${this.name}`, uri);
+  }
+
+  /** Takes the Secret away, as the deletion of a namespace does. */
+  withoutSecret(): void {
+    this.#cluster.objects.delete(objectPath({ resource: secrets, namespace, name: `db-${this.name}` }));
+  }
+
+  /** Alters the spec, as `kubectl patch` would. */
+  patch(over: Partial<SchemaChangeSpec>): void {
+    this.#generations += 1;
+    const { metadata, spec, ...rest } = this.resource;
+    this.#put(schemaChanges, this.name, {
+      ...rest,
+      metadata: { ...metadata, generation: this.#generations },
+      spec: { ...spec, ...over },
+    });
+  }
+
+  /** Sets the retry annotation to a value that it never had. */
+  retry(): void {
+    this.#generations += 1;
+    this.#annotate({ annotations: { [retryAnnotation]: `try-${this.#generations}` } });
+  }
+
+  /** Asks for the resource's deletion, or dates it so far back. */
+  delete(agoMs = 0): void {
+    this.#annotate({ deletionTimestamp: new Date(Date.now() - agoMs).toISOString() });
+  }
+
+  /** Looks once and does the next thing. */
+  async look(): Promise<Look> {
+    const next = await reconcile(this.#ports, `${namespace}/${this.name}`, AbortSignal.timeout(60_000));
+    const { status } = this.resource;
+    const look: Look = {
+      did: next.did,
+      phase: status?.phase ?? '',
+      reason: status?.conditions?.find(({ type }) => type === 'Stalled')?.reason ?? '',
+      message: status?.message ?? '',
+      blockedBy: status?.blockedBy?.message ?? '',
+      afterMs: next.afterMs,
+    };
+    const last = this.told.at(-1);
+    if (last?.message !== look.message || last.did !== look.did) this.told.push(look);
+    return look;
+  }
+
+  /** Looks until a look fits. Waits are cut to a tenth of a second. @throws with what was told, once the time is over. */
+  async until(fits: (look: Look) => boolean, withinMs = 20_000): Promise<Look> {
+    const end = performance.now() + withinMs;
+    for (;;) {
+      const look = await this.look();
+      if (fits(look)) return look;
+      if (performance.now() > end) throw new Error(`It did not come to pass:\n${this.story()}`);
+      await sleep(Math.min(look.afterMs ?? 100, 100));
+    }
+  }
+
+  /** Looks until the change is complete. */
+  async complete(withinMs = 20_000): Promise<Look> {
+    return this.until(({ phase }) => phase === 'Completed', withinMs);
+  }
+
+  /** Goes to the end of a phase and holds there. */
+  async to(targetPhase: SchemaChangeSpec['targetPhase'], withinMs = 20_000): Promise<Look> {
+    this.patch({ targetPhase });
+    return this.until(({ reason }) => reason === 'TargetPhaseReached', withinMs);
+  }
+
+  /** What was told so far, for the message of a test that fails. */
+  story(): string {
+    return this.told
+      .slice(-25)
+      .map(({ did = '-', phase, reason, message }) => `${phase} ${did} ${reason}: ${message}`)
+      .join('\n');
+  }
+
+  /** Ends the process and starts another: connections, claims, all memory of the loop are gone. */
+  async restart(): Promise<void> {
+    await this.#databases.close();
+    this.#databases = new Databases();
+    this.#ports = this.#started();
+  }
+
+  async close(): Promise<void> {
+    await this.#databases.close();
+    await this.#events.stop();
+    this.#metrics.stop();
+  }
+
+  #started(): Ports {
+    const leadership = { stillHeld: () => Promise.resolve(true) };
+    return {
+      cluster: this.#cluster,
+      databases: this.#databases,
+      claims: new Claims(leadership, 'test'),
+      events: this.#events,
+      log: this.#log,
+      metrics: this.#metrics,
+    };
+  }
+
+  #metadata(name: string, uid: string): SchemaChange['metadata'] {
+    return { name, namespace, uid, resourceVersion: '1', generation: 1, creationTimestamp: '' };
+  }
+
+  #put(resource: typeof secrets | typeof schemaChanges, name: string, object: object): void {
+    const stored: KubeObject = { metadata: this.#metadata(name, ''), ...object };
+    this.#cluster.objects.set(objectPath({ resource, namespace, name }), stored);
+  }
+
+  #secret(name: string, uri: string): void {
+    this.#put(secrets, name, {
+      metadata: this.#metadata(name, 'uid-secret'),
+      data: { uri: Buffer.from(uri).toString('base64') },
+    });
+  }
+
+  #annotate(over: Partial<SchemaChange['metadata']>): void {
+    const { metadata, ...rest } = this.resource;
+    this.#put(schemaChanges, this.name, { ...rest, metadata: { ...metadata, ...over } });
+  }
+}

@@ -1,0 +1,112 @@
+/** A real Prometheus, as Debian packages it, that scrapes an exporter of the test's own once a second. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { cacheDirectory } from '../../dev/cluster/cache.ts';
+import { run, runOrThrow } from '../../dev/cluster/command.ts';
+import { withLock } from '../../dev/cluster/lock.ts';
+import { freePorts } from '../../dev/cluster/ports.ts';
+import { eventually } from './eventually.ts';
+
+const fetchTimeoutMs = 5 * 60_000;
+
+/** The program: the machine's own, or the one of Debian's package, unpacked without installing a service. */
+const program = async (): Promise<string> => {
+  const installed = await run('sh', ['-c', 'command -v prometheus']);
+  if (installed.code === 0) return installed.stdout.trim();
+  const home = join(cacheDirectory(), 'toolchain', 'prometheus-debian');
+  const path = join(home, 'usr', 'bin', 'prometheus');
+  mkdirSync(join(cacheDirectory(), 'toolchain'), { recursive: true });
+  const fetchOnce = async (): Promise<void> => {
+    if (existsSync(path)) return;
+    const fresh = mkdtempSync(`${home}.`);
+    const download = () =>
+      run('apt-get', ['download', 'prometheus'], { cwd: fresh, timeoutMs: fetchTimeoutMs });
+    // The package lists may be missing or old.
+    if ((await download()).code !== 0) {
+      await run('apt-get', ['update'], { timeoutMs: fetchTimeoutMs });
+      const second = await download();
+      if (second.code !== 0)
+        throw new Error(`Prometheus could not be fetched; install it, or apt-get: ${second.stderr.trim()}`);
+    }
+    const archive = readdirSync(fresh).find((name) => name.endsWith('.deb')) ?? '';
+    await runOrThrow('dpkg', ['-x', archive, '.'], { cwd: fresh });
+    rmSync(home, { recursive: true, force: true });
+    renameSync(fresh, home);
+  };
+  await withLock(`${home}.lock`, fetchOnce, () => undefined);
+  return path;
+};
+
+/** Prometheus with the exporter that it scrapes. */
+export class Prometheus {
+  readonly address: string;
+  /** Value of each series, such as `errors{code="new"}`; read at each scrape. */
+  readonly series = new Map<string, number>();
+  readonly #child: ChildProcess;
+  readonly #exporter: Server;
+  readonly #directory: string;
+
+  private constructor(parts: {
+    readonly port: number;
+    readonly child: ChildProcess;
+    readonly exporter: Server;
+    readonly directory: string;
+  }) {
+    this.address = `http://127.0.0.1:${parts.port}`;
+    this.#child = parts.child;
+    this.#exporter = parts.exporter;
+    this.#directory = parts.directory;
+    parts.exporter.on('request', (_, response) => {
+      response.setHeader('content-type', 'text/plain; version=0.0.4');
+      response.end([...this.series].map(([name, value]) => `${name} ${value}\n`).join(''));
+    });
+  }
+
+  /** Starts both on free ports of the loopback. */
+  static async start(): Promise<Prometheus> {
+    const path = await program();
+    const directory = mkdtempSync(join(tmpdir(), 'segue-prometheus-'));
+    const exporter = createServer();
+    exporter.listen(0, '127.0.0.1');
+    await once(exporter, 'listening');
+    const target = `127.0.0.1:${(exporter.address() as AddressInfo).port}`;
+    const config = join(directory, 'prometheus.yml');
+    writeFileSync(
+      config,
+      JSON.stringify({
+        global: { scrape_interval: '1s', scrape_timeout: '1s' },
+        scrape_configs: [{ job_name: 'shop', static_configs: [{ targets: [target] }] }],
+      }),
+    );
+    const [port = 0] = await freePorts(1);
+    const args = [
+      `--config.file=${config}`,
+      `--storage.tsdb.path=${join(directory, 'data')}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+    ];
+    // The kernel ends it when this process ends, however that happens.
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', path, ...args], { stdio: 'ignore' });
+    child.on('error', () => undefined);
+    const prometheus = new Prometheus({ port, child, exporter, directory });
+    await eventually(async () => {
+      if (!(await fetch(`${prometheus.address}/-/ready`)).ok) throw new Error('Prometheus is not ready.');
+    }, 60_000);
+    return prometheus;
+  }
+
+  async stop(): Promise<void> {
+    this.#exporter.closeAllConnections();
+    this.#exporter.close();
+    if (this.#child.exitCode === null && this.#child.pid !== undefined) {
+      const ended = once(this.#child, 'exit');
+      this.#child.kill('SIGKILL');
+      await ended;
+    }
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
