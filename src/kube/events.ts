@@ -118,12 +118,8 @@ export class EventRecorder {
     const series = this.#begin(input, now);
     this.#series.set(key, series);
     this.#forgetOldest();
-    this.#enqueue(() =>
-      this.#create(series).catch((error: unknown) => {
-        if (this.#series.get(key) === series) this.#series.delete(key); // the next one is new again
-        throw error;
-      }),
-    );
+    // Remembered even if this fails: the server may have made it, and an answer that is lost must not become a second Event.
+    this.#enqueue(() => this.#create(series));
   }
 
   /** Writes what is waiting, for at most so long. Later Events are dropped. */
@@ -191,7 +187,7 @@ export class EventRecorder {
       await this.#cluster.patch(series.ref, body, { type: 'merge', signal: this.#giveUp.signal });
     } catch (error) {
       if (!isNotFound(error)) throw error;
-      await this.#create(series); // the server forgets Events after an hour
+      await this.#create(series); // never made, or forgotten: the server keeps Events for an hour
     }
   }
 

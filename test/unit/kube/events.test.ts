@@ -120,8 +120,22 @@ describe('Events', () => {
     expect(counts).toEqual({ written: 0, failed: 1, dropped: 0 });
     cluster.before = () => Promise.resolve();
     events.emit(event());
+    await clock.advance(5_000);
+    expect(written()).toMatchObject([{ series: { count: 2 } }]);
+  });
+
+  test('that were written though the answer was lost are not made twice', async () => {
+    const { cluster, clock, counts, events, written } = recorder();
+    cluster.after = () => {
+      throw new Error('other side closed');
+    };
+    events.emit(event());
     await clock.advance(0);
-    expect(written()).toHaveLength(1);
+    expect(counts).toEqual({ written: 0, failed: 1, dropped: 0 });
+    cluster.after = () => {};
+    events.emit(event());
+    await clock.advance(5_000);
+    expect(written()).toMatchObject([{ series: { count: 2 } }]);
   });
 
   test('of one object are limited, those of others are not', async () => {
