@@ -13,30 +13,45 @@ import { endComparison } from './verify.ts';
 import { showAtOnce } from './rehearsal.ts';
 
 const deadlineMs = 50_000;
-// What can be done may take a little longer; what is refused, or waits for a lock, may not be tried for ever.
+// What can be done, or moves by itself, may take a little longer; what is refused, or waits for a lock, may not be
+// tried for ever.
 const lastMs = 110_000;
 
 const isRelease = (decision: Decision): boolean =>
   decision.kind === 'act' && decision.action.kind === 'release';
 
+const limitOf = (blocked: Decision): number =>
+  blocked.kind === 'wait' && blocked.reason !== 'RollingOut' ? deadlineMs : lastMs;
+
+/** What is left of roll-outs, to name what a person has to look at. */
+const leftOfRollouts = ({ workloads }: Facts): string => {
+  if (!workloads.known) return ` Roll-outs may be left half-way (${workloads.message}).`;
+  return workloads.value
+    .filter(({ rollout }) => rollout.kind !== 'done')
+    .map(({ deployment }) => ` The roll-out of ${deployment} is left half-way.`)
+    .join('');
+};
+
 const giveUp = (facts: Facts, blocked: Decision): Decision => {
-  const since = facts.resource.deletingSince ?? facts.now;
-  const limitMs = blocked.kind === 'wait' ? deadlineMs : lastMs;
-  if (isRelease(blocked) || facts.now - since < limitMs) return blocked;
+  const since = facts.resource.deletingSince ?? facts.operatorNow;
+  const limitMs = limitOf(blocked);
+  // By the operator's clock: the timestamp is the API server's, and the database's may be far off both.
+  if (isRelease(blocked) || facts.operatorNow - since < limitMs) return blocked;
   return act(
     { kind: 'release' },
-    `Let go without tidying up, because it could not be done within ${limitMs / 1000} s: ${blocked.message} Triggers named ~segue_… and functions in schema segue may be left; apply the resource again to go on from there.`,
+    `Let go without tidying up, because it could not be done within ${limitMs / 1000} s: ${blocked.message}${leftOfRollouts(facts)} Triggers named ~segue_… and functions in schema segue may be left; apply the resource again to go on from there.`,
     'CleanupAbandoned',
   );
 };
 
 const tidy = (facts: Facts): Decision => {
   const { ledger, table } = facts;
-  if (!ledger.known) return wait(ledger.reason, ledger.message, 5_000);
+  // What a roll-out has begun can be ended without the database, and nobody would end it later.
+  if (!ledger.known) return rollOut(facts) ?? wait(ledger.reason, ledger.message, 5_000);
   const active = ledger.value;
   if (active === undefined || active.state !== 'Active' || active.uid !== facts.resource.uid)
     return act({ kind: 'release' }, 'Nothing of this change is active; the finalizer goes.', 'Deleting');
-  if (!table.known) return wait(table.reason, table.message, 5_000);
+  if (!table.known) return rollOut(facts) ?? wait(table.reason, table.message, 5_000);
   const columns = table.value;
   const finish = act(
     { kind: 'finish', state: 'Abandoned' },

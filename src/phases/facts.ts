@@ -25,6 +25,8 @@ export interface ResourceFacts {
 export interface Facts {
   /** The database's clock where it can be read, else the operator's. */
   readonly now: number;
+  /** The operator's clock, for what the API server has written down. */
+  readonly operatorNow: number;
   readonly resource: ResourceFacts;
   readonly change: Change;
   /** Undefined if the database knows of no change of this name. */

@@ -5,7 +5,7 @@ import { isBefore, isBelow, phaseAfter, phaseBefore, type Code, type Phase } fro
 import type { Step } from '../changes/change.ts';
 import { aheadAtDoor } from './code-ahead.ts';
 import { act, wait, type Decision } from './decision.ts';
-import type { ActiveFacts } from './facts.ts';
+import type { ActiveFacts, Facts } from './facts.ts';
 import { alsoMentioned } from './mentions.ts';
 import { runningCode } from './running-code.ts';
 import { approvalInstead } from './vouched.ts';
@@ -38,7 +38,7 @@ export const nextStep = (facts: ActiveFacts, steps: readonly Step[]): Decision |
 };
 
 /** The next write of any workload's roll-out, or what it waits for; undefined once all run what they should. */
-export const rollOut = (facts: ActiveFacts): Decision | undefined => {
+export const rollOut = (facts: Facts): Decision | undefined => {
   if (!facts.workloads.known) return unknownFact(facts.workloads);
   for (const { rollout } of facts.workloads.value) {
     if (rollout.kind === 'step')

@@ -276,6 +276,7 @@ export const observeBy = async (
     isContracted(change, active, asNamed(table.value, active.id, active.attnums));
   const facts: Facts = {
     now,
+    operatorNow: Date.now(),
     resource: resourceFacts(resource),
     change,
     ledger,

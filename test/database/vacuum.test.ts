@@ -86,7 +86,7 @@ test('what is dead is reused: the table grows less, and every row is filled', as
   );
   // Without it 2.4.
   expect(size?.grown).toBeLessThan(2.2);
-});
+}, 300_000);
 
 test('not while a snapshot from before would have it read the table for nothing', async () => {
   const change = await dualWriting(db, fullName());
@@ -97,7 +97,7 @@ test('not while a snapshot from before would have it read the table for nothing'
   while (!(await stretch(change)));
   expect(await vacuums()).toBe(before);
   await report.query('COMMIT');
-});
+}, 300_000);
 
 test('a session that wants the table has it at once: the VACUUM gives way', async () => {
   const change = await dualWriting(db, fullName());

@@ -40,6 +40,7 @@ const factsOf = async (db: Database, course: Course, begun: boolean): Promise<Fa
   const active = ledger?.state === 'Active';
   return {
     now: ledger?.readAt ?? 0,
+    operatorNow: ledger?.readAt ?? 0,
     resource: {
       ...resource,
       uid: course.uid,

@@ -313,6 +313,7 @@ export class World {
   facts(over: Partial<Facts> = {}): Facts {
     return {
       now: this.now,
+      operatorNow: this.now,
       resource: {
         uid: 'uid-1',
         namespace: 'shop',

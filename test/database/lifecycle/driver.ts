@@ -280,6 +280,7 @@ export class Lifecycle {
     const active = ledger?.state === 'Active';
     return {
       now: ledger?.readAt ?? Date.now(),
+      operatorNow: Date.now(),
       resource: {
         ...resource,
         uid: this.uid,

@@ -5,6 +5,7 @@ import { phases, type Phase } from '../../../src/api/phase.ts';
 import { decide } from '../../../src/phases/decide.ts';
 import type { Decision } from '../../../src/phases/decision.ts';
 import type { Facts } from '../../../src/phases/facts.ts';
+import { known, type RolloutFacts } from '../../../src/api/facts.ts';
 import type { SqlChange } from '../../../src/api/schema-change.ts';
 import { changeOf } from '../../../src/changes/registry.ts';
 import { aSpec, kinds, lost, World } from '../../support/world.ts';
@@ -657,6 +658,48 @@ describe('by chance, every kind', () => {
       expect(late(120_000)).toMatchObject({ kind: 'act', action: { kind: 'release' } });
       expect(late(0)).not.toMatchObject({ action: { kind: 'release' } });
     });
+  });
+
+  test('deleted, its deadline goes by the operator’s clock, whatever the database’s says', () => {
+    const world = new World(aSpec({ targetPhase: 'DualWrite' }));
+    walk(world);
+    const lets = (operatorNow: number, deletingSince: number, now: number): boolean => {
+      const facts = world.facts({ now, operatorNow, table: lost });
+      const { resource } = facts;
+      const decision = decide({ ...facts, resource: { ...resource, deletingSince } });
+      return decision.kind === 'act' && decision.action.kind === 'release';
+    };
+    const aDay = 86_400_000;
+    expect(lets(world.now + 1_000, world.now, world.now + aDay)).toBe(false);
+    expect(lets(world.now + 120_000, world.now, world.now - aDay)).toBe(true);
+  });
+
+  test('deleted half-way through a roll-out with the database away, the roll-out is ended first', () => {
+    const waiting = { kind: 'waiting', reason: 'RollingOut', message: 'Waiting for pods of shop.' } as const;
+    const step = {
+      kind: 'step',
+      step: { kind: 'widenService', deployment: 'shop' },
+      message: 'All.',
+    } as const;
+    const world = new World(aSpec({ targetPhase: 'DualWrite' }));
+    walk(world);
+    const after = (ms: number, rollout: RolloutFacts, missing: Partial<Facts>) => {
+      const facts = world.facts({ ...missing, workloads: known([{ ...world.workload, rollout }]) });
+      return decide({ ...facts, resource: { ...facts.resource, deletingSince: facts.operatorNow - ms } });
+    };
+    for (const missing of [{ ledger: lost }, { table: lost }]) {
+      expect(after(0, step, missing)).toMatchObject({ kind: 'act', action: { kind: 'rollout' } });
+      expect(after(60_000, step, missing)).toMatchObject({ kind: 'act', action: { kind: 'rollout' } });
+      // Pods come up by themselves; that takes what it takes, but not for ever.
+      expect(after(60_000, waiting, missing)).toMatchObject({ kind: 'wait', reason: 'RollingOut' });
+      const last = after(120_000, waiting, missing);
+      expect(last).toMatchObject({ kind: 'act', action: { kind: 'release' }, reason: 'CleanupAbandoned' });
+      expect(last.message).toContain('The roll-out of shop is left half-way.');
+      expect(after(0, { kind: 'done' }, missing)).toMatchObject({
+        kind: 'wait',
+        reason: 'DatabaseUnreachable',
+      });
+    }
   });
 
   test('deleted anywhere, it lets go without dropping a column, and soon even if nothing can be read', () => {
