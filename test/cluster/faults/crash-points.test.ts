@@ -28,7 +28,7 @@ afterAll(async () => {
 
 const killedAt = (whole: WholeChange, whens: readonly When[]): CrashChain => {
   const chain = new CrashChain(whole, whens);
-  whole.startOperator(() => chain.revive());
+  whole.startOperator({ onEnd: () => chain.revive() });
   return chain;
 };
 

@@ -113,13 +113,17 @@ export class WholeChange {
     return this.#operator;
   }
 
-  startOperator(onEnd?: () => Promise<void>): void {
+  /** Its Lease lies beside the resource unless said otherwise. */
+  startOperator({
+    onEnd,
+    leaseNamespace = this.namespace,
+  }: { readonly onEnd?: () => Promise<void>; readonly leaseNamespace?: string } = {}): void {
     const { program, directory } = this.#servers;
     const env = {
       KUBECONFIG: this.proxy.kubeconfig,
       NODE_COMPILE_CACHE: `${directory}/compiled`,
       SEGUE_WATCH_NAMESPACES: this.namespace,
-      SEGUE_LEASE_NAMESPACE: this.namespace,
+      SEGUE_LEASE_NAMESPACE: leaseNamespace,
       SEGUE_IDENTITY: 'operator',
       SEGUE_HTTP_PORT: '0',
     };

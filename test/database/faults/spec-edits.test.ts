@@ -189,6 +189,16 @@ describe.each(phases)('in %s', (phase) => {
     expect(await triggers()).toBe(0);
   }, 60_000);
 
+  test('the operator uninstalled and installed again: both sides stay in step meanwhile, and it completes', async () => {
+    await into(phase);
+    const before = { columns: await columns(), triggers: await triggers() };
+    await loop.restart();
+    const read = await roundTrip();
+    if (triggersStand(phase)) expect(read).toBe('Ann Lee');
+    expect({ columns: await columns(), triggers: await triggers() }).toEqual(before);
+    await completes();
+  }, 90_000);
+
   test('deleted with the database away, it is let go within the deadline, and says what is left', async () => {
     await into(phase);
     loop.secret('postgresql://postgres:x@127.0.0.1:9/postgres');
