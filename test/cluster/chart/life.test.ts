@@ -66,6 +66,46 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
+test.each([
+  {
+    flags: [],
+    says: [
+      'in all namespaces',
+      'kubectl --namespace segue rollout status deployment/segue',
+      'helm --namespace segue test segue',
+      'kubectl --namespace <namespace> get schange --watch',
+      'The roles edit and admin of a namespace may write them',
+    ],
+    silent: /replicas is 0|crds\.keep|crds\.enabled/,
+  },
+  {
+    flags: [
+      '--set=watchNamespaces={shop,billing}',
+      '--set=replicas=0',
+      '--set=crds.enabled=false',
+      '--set=metrics.service.enabled=false',
+      '--set=rbac.aggregateClusterRoles=false',
+    ],
+    says: [
+      'in the namespaces shop, billing.',
+      'No operator runs, because replicas is 0',
+      'kubectl --namespace shop create secret generic',
+      'must be installed, in the version of this chart',
+    ],
+    silent: /helm --namespace|roles edit and admin|<namespace>/,
+  },
+])(
+  'the notes name the next step with $flags',
+  async ({ flags, says, silent }) => {
+    const install = ['install', 'segue', chart, '--namespace=segue', '--dry-run=client'];
+    const notes = await helm.succeed(...install, ...flags);
+    const text = notes.slice(notes.indexOf('\nNOTES:'));
+    for (const sentence of says) expect(text).toContain(sentence);
+    expect(text).not.toMatch(silent);
+  },
+  testTimeoutMs,
+);
+
 describe('with all that the chart has, in a namespace of the restricted Pod Security Standard', () => {
   let rendered: readonly Manifest[];
   const flags = [...everything, '--set=metrics.serviceMonitor.interval=30s'];
@@ -203,7 +243,7 @@ describe('from the chart before', () => {
     async () => {
       expect(columns(await get(crd))).toBeUndefined();
       const before = await deployment();
-      await release('upgrade', chart, '--reset-then-reuse-values');
+      await release('upgrade', chart, '--reset-then-reuse-values', '--set=logLevel=debug');
       expect(columns(await get(crd))).toEqual(wanted);
       expect(await uidOf()).toBe(uid);
       const after = await deployment();
@@ -234,7 +274,7 @@ describe('from the chart before', () => {
     async () => {
       await release('upgrade', chart, '--set=crds.enabled=false');
       expect(await uidOf()).toBe(uid);
-      await release('upgrade', chart);
+      await release('upgrade', chart, '--reset-values');
       expect(columns(await get(crd))).toEqual(wanted);
       expect(await uidOf()).toBe(uid);
     },

@@ -139,7 +139,7 @@ const unusable: readonly (readonly [string, string, (directory: string) => void,
 ];
 
 test.each(unusable)(
-  '%s are said, and nothing is rendered',
+  '%s: said, and nothing is rendered',
   async (name, value, spoil, says) => {
     const directory = copyChart(join(home, name.replaceAll(' ', '-')));
     spoil(directory);

@@ -156,7 +156,7 @@ test.each(users)(
 test(
   'an upgrade reaches all namespaces',
   async () => {
-    await helm.succeed('upgrade', 'segue', chart, '--namespace=ops');
+    await helm.succeed('upgrade', 'segue', chart, '--namespace=ops', '--reset-values');
     expect(await mayI('patch', 'deployments.apps', 'elsewhere')).toBe('yes');
   },
   testTimeoutMs,
