@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { chart } from './helm.ts';
 
-/** Rules as they may stand in files/alerts.yaml; Helm must not take their braces for its own. */
-export const sampleRules = {
+/** Rules as they may stand in files/alerts.yaml, with braces that Helm must not take for its own. */
+const sampleRules = {
   groups: [
     {
       name: 'segue',
@@ -14,12 +14,23 @@ export const sampleRules = {
           expr: 'segue_blocked == 1',
           for: '5m',
           labels: { severity: 'warning' },
-          annotations: { summary: '{{ $labels.namespace }}/{{ $labels.name }} waits' },
+          annotations: {
+            summary: '{{ $labels.namespace }}/{{ $labels.name }} waits',
+            runbook_url: '__RUNBOOK__#seguesample',
+          },
         },
       ],
     },
   ],
 };
+
+/** The same as a PrometheusRule has them: with the address of the runbook, or without the annotation. */
+export function rulesWith(runbook?: string): typeof sampleRules {
+  const text = JSON.stringify(sampleRules);
+  const link = ',"runbook_url":"__RUNBOOK__#seguesample"';
+  const wanted = runbook === undefined ? text.replace(link, '') : text.replace('__RUNBOOK__', runbook);
+  return JSON.parse(wanted) as typeof sampleRules;
+}
 
 export const sampleDashboard = `${JSON.stringify({ title: 'Segue', legend: '{{phase}}' }, undefined, 2)}\n`;
 

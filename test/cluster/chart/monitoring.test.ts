@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Helm, only, type Manifest } from '../../support/helm.ts';
-import { copyChart, everything, sampleDashboard, sampleRules } from '../../support/whole-chart.ts';
+import { copyChart, everything, rulesWith, sampleDashboard } from '../../support/whole-chart.ts';
 
 const setupTimeoutMs = 30 * 60_000; // the first time on a machine helm is built
 const testTimeoutMs = 120_000;
@@ -28,9 +28,22 @@ test(
   'they hold what the files hold, untouched by Helm',
   async () => {
     const manifests = await helm.render(everything, whole);
-    expect(only(manifests, 'PrometheusRule').spec).toEqual(sampleRules);
+    expect(only(manifests, 'PrometheusRule').spec).toEqual(rulesWith());
     expect(only(manifests, 'ConfigMap').data).toEqual({ 'segue.json': sampleDashboard });
     expect(only(manifests, 'ConfigMap').metadata.labels).toMatchObject({ grafana_dashboard: '1' });
+  },
+  testTimeoutMs,
+);
+
+test(
+  'alerts link to the runbook where its address is known',
+  async () => {
+    const runbook = 'https://wiki.example.com/segue/runbook';
+    const manifests = await helm.render(
+      [...everything, `--set=metrics.prometheusRule.runbook=${runbook}`],
+      whole,
+    );
+    expect(only(manifests, 'PrometheusRule').spec).toEqual(rulesWith(runbook));
   },
   testTimeoutMs,
 );
