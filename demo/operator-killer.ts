@@ -65,9 +65,9 @@ function pidsOf(containerId: string | undefined): readonly number[] {
 }
 
 /**
- * Kills the operator's process with SIGKILL, once in every phase and on every way back: no signal handler runs, no lease is
- * released, no transaction is ended. Its container is known ahead, from a watch, so that the kill follows the
- * phase's first report within milliseconds.
+ * Kills the operator's processes, the one that leads and the one that waits, with SIGKILL, once in every phase and
+ * on every way back: no signal handler runs, no lease is released, no transaction is ended. Its containers are known
+ * ahead, from a watch, so that the kill follows the phase's first report within milliseconds.
  */
 export class OperatorKiller {
   readonly #kubectl: Kubectl;
@@ -116,7 +116,7 @@ export class OperatorKiller {
     if (pids.length === 0) return false;
     for (const pid of pids) process.kill(pid, 'SIGKILL');
     this.#kills.push({ phase, pids });
-    report(`            $ kill -9 ${pids.join(' ')}   # the operator's process, in ${phase}`);
+    report(`            $ kill -9 ${pids.join(' ')}   # the operator, in ${phase}`);
     return true;
   }
 

@@ -14,7 +14,7 @@ const walkedBackFrom = phases.filter((phase) => phase !== 'Drop');
 export interface Options {
   /** Leave everything running at the end, to play with. */
   readonly keep: boolean;
-  /** Kill the operator's process once in every phase. */
+  /** Kill the operator's processes once in every phase. */
   readonly killOperator: boolean;
   /** How the shop's new code is rolled out. */
   readonly strategy: Strategy;
@@ -36,7 +36,7 @@ export interface Options {
 
 export const usage = `node demo/run.ts [options]
   --keep                   leave everything running at the end (make demo-up)
-  --kill-operator          kill -9 the operator's process once in every phase (make demo KILL=1)
+  --kill-operator          kill -9 the operator's processes once in every phase (make demo KILL=1)
   --strategy NAME          ${strategies.join(', ')} (make demo STRATEGY=canary); default blueGreen
   --mode NAME              ${modes.join(', ')} (make demo MODE=observe): who rolls the new code out, Segue or Git;
                            default manage. With observe the strategy is the Deployment's own

@@ -3,14 +3,14 @@ import { runChild } from '../child.ts';
 import { chartDirectory, operatorNamespace, operatorRelease } from '../places.ts';
 import type { DemoCluster } from './cluster.ts';
 
-const installTimeoutMs = 120_000;
+const helmTimeoutMs = 180_000;
 
 function helm(cluster: DemoCluster, args: readonly string[], signal: AbortSignal): Promise<string> {
   const flags = [`--kubeconfig=${cluster.kubeconfig}`, `--namespace=${operatorNamespace}`];
-  return runChild(cluster.programs.helm, [...args, ...flags], { signal, timeoutMs: installTimeoutMs });
+  return runChild(cluster.programs.helm, [...args, ...flags], { signal, timeoutMs: helmTimeoutMs });
 }
 
-/** Installs Segue as a user would, but with the image that was built here. */
+/** Installs Segue as a user would, but with the image that was built here, and has it test itself. */
 export async function installOperator(cluster: DemoCluster, signal: AbortSignal): Promise<void> {
   await step('helm install segue', () =>
     helm(
@@ -29,6 +29,7 @@ export async function installOperator(cluster: DemoCluster, signal: AbortSignal)
       signal,
     ),
   );
+  await step('helm test segue', () => helm(cluster, ['test', operatorRelease, '--timeout=150s'], signal));
 }
 
 export async function uninstallOperator(cluster: DemoCluster, signal: AbortSignal): Promise<void> {

@@ -22,18 +22,6 @@
 {{- end -}}
 {{- end -}}
 
-{{- define "segue.selector" -}}
-app.kubernetes.io/name: {{ include "segue.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
-{{- end -}}
-
-{{- define "segue.labels" -}}
-{{ include "segue.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- end -}}
-
 {{- define "segue.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "segue.fullname" .) .Values.serviceAccount.name -}}
