@@ -119,7 +119,7 @@ export function createChangeMetrics(registers: Registry[]) {
     settle,
 
     /** Drops all that is said of one that is gone. */
-    forget({ namespace, name }: ResourceName): void {
+    forget: ({ namespace, name }: ResourceName): void => {
       settle({ namespace, name }, '');
       phase.set({ namespace, name }, undefined);
       for (const counter of Object.values(counts)) counter.remove({ namespace, name });

@@ -11,9 +11,11 @@ export type Metrics = ReturnType<typeof createMetrics>;
 export function createMetrics(registry: Registry) {
   const loop = watchEventLoop();
   const metrics = createOperatorMetrics([registry], loop);
-  createProcessMetrics([registry]);
   return {
     ...metrics,
+
+    /** About the process. */
+    process: createProcessMetrics([registry]),
 
     /** About SchemaChanges. */
     changes: createChangeMetrics([registry]),

@@ -113,7 +113,8 @@ export class Prometheus {
 
   /** What its HTTP API answers, under `data`. @throws with its own words. */
   async ask<T>(path: string, parameters: Readonly<Record<string, string>> = {}): Promise<T> {
-    const response = await fetch(`${this.address}/api/v1/${path}?${new URLSearchParams(parameters)}`);
+    const query = new URLSearchParams(parameters).toString();
+    const response = await fetch(`${this.address}/api/v1/${path}?${query}`);
     const answer = (await response.json()) as { readonly data: T; readonly error?: string };
     if (answer.error !== undefined) throw new Error(`${JSON.stringify(parameters)}: ${answer.error}`);
     return answer.data;
