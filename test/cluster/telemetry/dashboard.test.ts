@@ -14,7 +14,7 @@ const node = 'node-1';
 const nodes: Resource = { group: '', version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false };
 
 const limitMs = 300_000;
-const rows = 5_000;
+const rows = 20_000;
 
 const table = `CREATE TABLE customers (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, first_name text NOT NULL, last_name text NOT NULL);
   INSERT INTO customers (first_name, last_name) SELECT 'Ann' || i, 'Lee' FROM generate_series(1, ${rows}) i`;
@@ -89,7 +89,7 @@ const numbers = (result: readonly Result[]): readonly number[] =>
 const liveThrough = async (): Promise<void> => {
   await bench.apply(stalled, change, { database: { secretRef: { name: 'nowhere' } } });
   await bench.apply(place, change, {
-    backfill: { maxRowsPerSecond: 500 },
+    backfill: { maxRowsPerSecond: 2_000 },
     workloads: [{ ...canary, releases: [{ ...release, code: 'new-only' }] }],
     quarantine: { duration: '1h' },
     approvals: ['Drop'],
