@@ -92,6 +92,7 @@ const main = async (): Promise<void> => {
   const metrics = createMetrics(registry);
   const cluster = new FreshReads(
     connect({ kubeconfig: config.kubeconfig, observer: metrics.requestObserver }),
+    metrics.readObserver,
   );
   const namespace = config.leaseNamespace ?? cluster.namespace;
   if (namespace === undefined)

@@ -16,7 +16,7 @@ import { DatabaseError, jitteredDelayMs } from './errors.ts';
 import { fillRanges, type Crew, type End } from './filling.ts';
 import { applyMutation, outcomeOfHold, type LedgerRef } from './ledger.ts';
 import { PageSupply } from './page-supply.ts';
-import type { Replica } from './replicas.ts';
+import type { Replica, SawLag } from './replicas.ts';
 import { scaled, type Scaling } from './scaling.ts';
 import { judge } from './throttle.ts';
 import { vacuumIfDue, type VacuumLimits } from './vacuum.ts';
@@ -40,6 +40,8 @@ export interface BackfillWork extends RowWork {
   readonly settings: BackfillSettings;
   /** Read replicas that are asked for their lag. */
   readonly replicas: readonly Replica[];
+  /** Told how far they lag. */
+  readonly sawLag?: SawLag | undefined;
   /** Return after about so long, so that the caller can look at the world anew. */
   readonly budgetMs: number;
   /** From when on a VACUUM pays; the usual if left out. */
@@ -58,6 +60,7 @@ interface Stretch {
   readonly crew: Crew;
   readonly settings: BackfillSettings;
   readonly replicas: readonly Replica[];
+  readonly sawLag: SawLag | undefined;
   readonly vacuum: VacuumLimits | undefined;
   readonly running: Set<number>;
   readonly ends: End[];
@@ -133,8 +136,9 @@ const seeWaiters = async (stretch: Stretch): Promise<void> => {
 };
 
 const seeSignals = async (stretch: Stretch): Promise<void> => {
-  const { maxReplicaLagMs } = stretch.settings;
-  stretch.verdict = await judge(stretch.crew.ref.db, { replicas: stretch.replicas, maxReplicaLagMs });
+  const { crew, settings, replicas, sawLag } = stretch;
+  const { maxReplicaLagMs } = settings;
+  stretch.verdict = await judge(crew.ref.db, { replicas, maxReplicaLagMs, sawLag });
   if (stretch.verdict.kind === 'wait') stop(stretch);
 };
 
@@ -225,7 +229,7 @@ const prepare = async (
   work: BackfillWork,
   signal: AbortSignal | undefined,
 ): Promise<Stretch> => {
-  const { settings, replicas, budgetMs } = work;
+  const { settings, replicas, sawLag, budgetMs } = work;
   const { scaling, badRows, blockSize, begun } = await readPace(ref.db, ref.id);
   if (!begun) await notePace(ref, { scaling, throttledBy: '', advanced: false });
   const workers = Math.min(scaling.workers, settings.maxWorkers);
@@ -249,6 +253,7 @@ const prepare = async (
     },
     settings,
     replicas,
+    sawLag,
     vacuum: work.vacuum,
     running: new Set(),
     ends: [],

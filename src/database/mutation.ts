@@ -56,7 +56,11 @@ export type Mutation =
   | { readonly kind: 'finish'; readonly state: Exclude<LedgerState, 'Active'>; readonly skipped?: string };
 
 /** The history with its open entry closed. */
-const closed = (history: readonly HistoryEntry[], at: number, skipped?: string): readonly HistoryEntry[] =>
+export const closed = (
+  history: readonly HistoryEntry[],
+  at: number,
+  skipped?: string,
+): readonly HistoryEntry[] =>
   history.map((entry, n) =>
     n === history.length - 1 && entry.completedAt === undefined
       ? { ...entry, completedAt: at, ...(skipped === undefined ? {} : { skipped }) }

@@ -55,6 +55,13 @@ export const judgeStreaming = (
   return { kind: 'go' };
 };
 
+/** Told how far a replica lags, in ms; NaN where that can't be read. */
+export type SawLag = (lagMs: number) => void;
+
+/** How far the furthest of those that stream lags. */
+export const streamingLag = ({ hidden, catchingUp, lagMs }: Standing): number =>
+  hidden > 0 || catchingUp > 0 ? Number.NaN : lagMs;
+
 /** A read replica that is asked itself. */
 export interface Replica {
   /** Name of its Secret, for messages. */
@@ -92,6 +99,9 @@ const readReplica = (db: Database, { lsn }: Position): Promise<ReplicaReading> =
     ),
   );
 
+const lagOf = ({ replayed, replayedTo }: ReplicaReading, { at }: Position): number =>
+  replayed ? 0 : Math.max(0, at - (replayedTo ?? Number.NaN));
+
 /**
  * Whether a replica keeps up. One that has replayed everything does, however long ago that was written: an idle
  * primary is no lag.
@@ -117,14 +127,23 @@ export const judgeReplica = (
 // The first write after an idle hour finds a replica that lacks it, whose last transaction is an hour old.
 const secondLookMs = 100;
 
-const askReplica = async (replica: Replica, position: Position, maxLagMs: number): Promise<Verdict> => {
+const askReplica = async (
+  replica: Replica,
+  position: Position,
+  maxLagMs: number,
+  sawLag: SawLag,
+): Promise<Verdict> => {
   try {
-    const verdict = judgeReplica(replica.name, await readReplica(replica.db, position), position, maxLagMs);
-    if (verdict.kind === 'go') return verdict;
-    await sleep(secondLookMs);
-    return judgeReplica(replica.name, await readReplica(replica.db, position), position, maxLagMs);
+    let reading = await readReplica(replica.db, position);
+    if (judgeReplica(replica.name, reading, position, maxLagMs).kind === 'wait') {
+      await sleep(secondLookMs);
+      reading = await readReplica(replica.db, position);
+    }
+    sawLag(lagOf(reading, position));
+    return judgeReplica(replica.name, reading, position, maxLagMs);
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
+    sawLag(Number.NaN);
     return lagging(
       `replica ${replica.name} cannot be asked how far it lags: ${error.message}. It goes on once it answers, or is taken out of spec.database.replicas`,
     );
@@ -136,7 +155,10 @@ export const waitForReplicas = async (
   replicas: readonly Replica[],
   position: Position,
   maxLagMs: number,
+  sawLag: SawLag,
 ): Promise<Verdict> => {
-  const verdicts = await Promise.all(replicas.map((replica) => askReplica(replica, position, maxLagMs)));
+  const verdicts = await Promise.all(
+    replicas.map((replica) => askReplica(replica, position, maxLagMs, sawLag)),
+  );
   return verdicts.find(({ kind }) => kind === 'wait') ?? { kind: 'go' };
 };

@@ -3,7 +3,15 @@ import { judgeArchive, readArchive } from './archive.ts';
 import { sql } from '../sql/sql.ts';
 import type { Database } from './databases.ts';
 import { DatabaseError } from './errors.ts';
-import { judgeStreaming, readPosition, readStreaming, waitForReplicas, type Replica } from './replicas.ts';
+import {
+  judgeStreaming,
+  readPosition,
+  readStreaming,
+  streamingLag,
+  waitForReplicas,
+  type Replica,
+  type SawLag,
+} from './replicas.ts';
 import type { Session } from './session.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -11,6 +19,8 @@ import type { Verdict } from './verdict.ts';
 export interface Limits {
   readonly replicas: readonly Replica[];
   readonly maxReplicaLagMs: number;
+  /** Told of the furthest replica at each question. */
+  readonly sawLag?: SawLag | undefined;
 }
 
 // After a fail-over the address may lead to a standby, of which none of this can be asked.
@@ -22,12 +32,19 @@ const primaryOnly = async (session: Session): Promise<void> => {
 };
 
 /** Asks all signals. Throws DatabaseError if the primary does not answer, or the server is none. */
-export const judge = async (db: Database, { replicas, maxReplicaLagMs }: Limits): Promise<Verdict> => {
+export const judge = async (
+  db: Database,
+  { replicas, maxReplicaLagMs, sawLag }: Limits,
+): Promise<Verdict> => {
   const [streaming, archive, position] = await db.transaction({ mode: 'read' }, async (session) => {
     await primaryOnly(session);
     return [await readStreaming(session), await readArchive(session), await readPosition(session)];
   });
   const own = [judgeStreaming(streaming, maxReplicaLagMs), judgeArchive(archive)];
-  const stop = own.find(({ kind }) => kind === 'wait');
-  return stop ?? waitForReplicas(replicas, position, maxReplicaLagMs);
+  const lags = [streamingLag(streaming)];
+  const verdict =
+    own.find(({ kind }) => kind === 'wait') ??
+    (await waitForReplicas(replicas, position, maxReplicaLagMs, (lagMs) => lags.push(lagMs)));
+  sawLag?.(Math.max(...lags));
+  return verdict;
 };

@@ -10,7 +10,7 @@ import { sql } from '../sql/sql.ts';
 import type { RowWork } from './batch.ts';
 import { DatabaseError, jitteredDelayMs } from './errors.ts';
 import { applyMutation, held, outcomeOfHold, type LedgerRef } from './ledger.ts';
-import type { Replica } from './replicas.ts';
+import type { Replica, SawLag } from './replicas.ts';
 import { judge } from './throttle.ts';
 import { advance, forget, openCursors, tallyOf, type VerifyCursor } from './verify-cursor.ts';
 import { nextRangePages, nextStretch, type PageStretch } from './verify-plan.ts';
@@ -25,6 +25,8 @@ export interface VerifyWork extends RowWork {
   /** Read replicas that are asked for their lag. */
   readonly replicas: readonly Replica[];
   readonly maxReplicaLagMs: number;
+  /** Told how far they lag. */
+  readonly sawLag?: SawLag | undefined;
   /** Leave out the rows that the backfill kept as bad: `onBadRow: Skip`. */
   readonly skipBadRows: boolean;
   /** Rows that the repair before it computed anew, to be recorded with the result. */

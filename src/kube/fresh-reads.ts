@@ -30,6 +30,11 @@ import type { WatchEvent, WatchOptions } from './watch.ts';
 const patienceMs = 60_000;
 const mostRemembered = 10_000;
 
+/** Counts what is refused, for metrics; must not throw. */
+export interface ReadObserver {
+  stale(): void;
+}
+
 interface Seen {
   readonly version: number;
   readonly uid: string;
@@ -38,6 +43,7 @@ interface Seen {
 export class FreshReads implements Cluster {
   readonly #cluster: Cluster;
   readonly #clock: Clock;
+  readonly #observer: ReadObserver | undefined;
   /** By path of the object, least recently seen first. */
   readonly #objects = new Map<string, Seen>();
   /** The newest version seen of each kind, by path of its collection. */
@@ -45,8 +51,9 @@ export class FreshReads implements Cluster {
   /** Since when a path has shown nothing but older versions. */
   readonly #staleSince = new Map<string, number>();
 
-  constructor(cluster: Cluster, clock: Clock = systemClock) {
+  constructor(cluster: Cluster, observer?: ReadObserver, clock: Clock = systemClock) {
     this.#cluster = cluster;
+    this.#observer = observer;
     this.#clock = clock;
   }
 
@@ -116,12 +123,14 @@ export class FreshReads implements Cluster {
     const now = this.#clock.now();
     const since = this.#staleSince.get(path) ?? now;
     this.#staleSince.set(path, since);
-    if (now - since <= patienceMs)
+    if (now - since <= patienceMs) {
+      this.#observer?.stale();
       throw new UnreachableError(
         `The API server shows ${path} as of version ${version}, and has shown version ${least} before: it lags behind, ` +
           'and nothing is decided by what it shows. Look at its connection to etcd.',
         'STALE',
       );
+    }
     // It was put back to an earlier state, and nothing that was seen before counts.
     for (const memory of [this.#staleSince, this.#objects, this.#kinds]) memory.clear();
   }

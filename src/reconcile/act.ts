@@ -80,7 +80,9 @@ const onDatabase = async (
     if (action.kind === 'begin') return beginIn(facts, database, fence);
     if (ledger === undefined) throw new Error(`${action.kind} was decided without a ledger.`);
     const ref = { db: database, fence, id: ledger.id, revision: ledger.revision };
-    return onLedger({ facts, ref, signal, replicas: replicas.value, sources }, action);
+    const sawLag = (lagMs: number): void =>
+      ports.metrics.changes.replicationLag.set(facts.resource, lagMs / 1000);
+    return onLedger({ facts, ref, signal, replicas: replicas.value, sawLag, sources }, action);
   });
 };
 

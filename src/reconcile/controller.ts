@@ -189,11 +189,7 @@ export class Controller {
     const stirred = this.#stirred.has(key);
     if (resource !== undefined && isOver(resource)) {
       // As the watch has it: were it edited since, the watch would bring the key again.
-      ports.metrics.setPhase(
-        resource.metadata.namespace,
-        resource.metadata.name,
-        resource.status?.phase ?? '',
-      );
+      ports.metrics.changes.settle(resource.metadata, resource.status?.phase ?? '');
       this.#forget(key);
       return {};
     }

@@ -15,7 +15,7 @@ import type { Watch } from '../database/judge-statement.ts';
 import { look, type LookSource } from '../database/look.ts';
 import { missingPrivileges } from '../database/privileges.ts';
 import { proveTriggers } from '../database/probe.ts';
-import type { Replica } from '../database/replicas.ts';
+import type { Replica, SawLag } from '../database/replicas.ts';
 import { runStep } from '../database/steps.ts';
 import { endVacuum } from '../database/vacuum.ts';
 import { verify } from '../database/verify.ts';
@@ -90,6 +90,8 @@ export interface LedgerWrite {
   readonly signal: AbortSignal;
   /** Read replicas of the resource. */
   readonly replicas: readonly Replica[];
+  /** Told how far they lag. */
+  readonly sawLag?: SawLag;
   /** Servers beside the primary whose own records are looked into. */
   readonly sources?: readonly LookSource[];
 }
@@ -150,7 +152,7 @@ const carriedOut = (write: LedgerWrite, action: LedgerAction): Promise<Outcome> 
 };
 
 const onRows = (
-  { facts, ref, signal, replicas }: LedgerWrite,
+  { facts, ref, signal, replicas, sawLag }: LedgerWrite,
   table: TableFacts,
   action: RowAction,
 ): Promise<Outcome> => {
@@ -177,6 +179,7 @@ const onRows = (
             onBadRow: spec.backfill.onBadRow,
           },
           replicas,
+          sawLag,
           budgetMs: stretchMs,
         },
         signal,
@@ -192,6 +195,7 @@ const onRows = (
           share: shareOf(spec.verify),
           workers: spec.backfill.maxWorkers,
           replicas,
+          sawLag,
           maxReplicaLagMs: parseDuration(spec.backfill.maxReplicaLag),
           skipBadRows: spec.backfill.onBadRow === 'Skip',
           rowsRepaired: repaired?.rowsDone ?? 0,

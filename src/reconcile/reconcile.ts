@@ -12,6 +12,7 @@ import type { Facts } from '../phases/facts.ts';
 import { reconcileLog } from '../telemetry/log.ts';
 import { carryOut } from './act.ts';
 import { memoryOf } from './glance.ts';
+import { measure } from './measure.ts';
 import { observe, type ClusterSide } from './observe.ts';
 import type { Ports } from './ports.ts';
 import { isOver } from './resource.ts';
@@ -165,64 +166,6 @@ const announceAhead = (ports: Ports, resource: SchemaChange, status: SchemaChang
 
 const actionName = (kind: string): string => kind.charAt(0).toUpperCase() + kind.slice(1);
 
-const measureVerification = (
-  ports: Ports,
-  { metadata, status: last }: SchemaChange,
-  now: SchemaChangeStatus,
-): void => {
-  const { namespace, name } = metadata;
-  const { verification } = now;
-  if (verification === undefined) return;
-  ports.metrics.mismatches.set({ namespace, name }, verification.mismatches);
-  const before = last?.verification;
-  const since = verification.rowsCompared - (before?.rowsCompared ?? 0);
-  // Less than before: it began anew.
-  ports.metrics.verifiedRows.inc({ namespace, name }, since < 0 ? verification.rowsCompared : since);
-  const repaired = (verification.repaired ?? 0) - (before?.repaired ?? 0);
-  if (repaired > 0) ports.metrics.repairedRows.inc({ namespace, name }, repaired);
-};
-
-const measureQuarantine = (
-  ports: Ports,
-  { metadata: { namespace, name } }: SchemaChange,
-  { quarantine }: SchemaChangeStatus,
-  restarted: boolean,
-): void => {
-  const { quarantineEnds, quarantineRestarts } = ports.metrics;
-  const endsAt = quarantine?.endsAt;
-  if (endsAt === undefined) quarantineEnds.remove({ namespace, name });
-  else quarantineEnds.set({ namespace, name }, Date.parse(endsAt) / 1000);
-  if (restarted) quarantineRestarts.inc({ namespace, name });
-};
-
-const measure = (
-  ports: Ports,
-  resource: SchemaChange,
-  status: SchemaChangeStatus,
-  decision: Decision,
-): void => {
-  const { namespace, name } = resource.metadata;
-  ports.metrics.setPhase(namespace, name, status.phase ?? 'Pending');
-  ports.metrics.setBlocked(namespace, name, decision.kind === 'wait' ? decision.reason : undefined);
-  measureVerification(ports, resource, status);
-  const { backfill } = status;
-  if (backfill === undefined) return;
-  const remaining = Math.max(0, (backfill.rowsTotal ?? 0) * (1 - backfill.percent / 100));
-  ports.metrics.backfillRowsRemaining.set({ namespace, name }, remaining);
-  ports.metrics.backfillWorkers.set({ namespace, name }, backfill.workers);
-  ports.metrics.backfillRowsPerSecond.set({ namespace, name }, backfill.rowsPerSecond);
-  ports.metrics.backfillThrottled.set({ namespace, name }, backfill.throttledBy ? 1 : 0);
-  const added = backfill.rowsDone - (resource.status?.backfill?.rowsDone ?? 0);
-  if (added > 0) ports.metrics.backfillRows.inc({ namespace, name }, added);
-  if (decision.kind !== 'act' || decision.action.kind !== 'enter') return;
-  const left = status.history?.at(-1);
-  if (left)
-    ports.metrics.phaseSeconds.observe(
-      { phase: left.phase },
-      Math.max(0, (Date.now() - Date.parse(left.startedAt)) / 1000),
-    );
-};
-
 const remembering = (next: Next, memory: ClusterSide | undefined): Next =>
   next.waits === undefined || memory === undefined ? next : { ...next, waits: { ...next.waits, memory } };
 
@@ -239,12 +182,12 @@ export const reconcile = async (
   const resource = await ports.cluster.get(refOf(schemaChanges, key));
   if (resource === undefined) {
     const [namespace = '', name = ''] = key.split('/');
-    ports.metrics.forget(namespace, name);
+    ports.metrics.changes.forget({ namespace, name });
     ports.databases.forget(key);
     return { gone: true };
   }
   if (isOver(resource)) {
-    ports.metrics.setPhase(resource.metadata.namespace, resource.metadata.name, resource.status?.phase ?? '');
+    ports.metrics.changes.settle(resource.metadata, resource.status?.phase ?? '');
     return {};
   }
   const observation = await observe(ports, resource);
@@ -257,6 +200,7 @@ export const reconcile = async (
   });
   const outcome =
     decision.kind === 'act' ? await carryOut(ports, observation, decision.action, signal) : undefined;
+  if (outcome?.kind === 'stale') ports.metrics.staleRequeues.inc({ cause: 'conflict' });
   if (isSilent(decision, outcome)) {
     log.debug({ did: didOf(decision) }, decision.message);
     return nextOf(decision, outcome);
@@ -271,9 +215,7 @@ export const reconcile = async (
   const version = await writeStatus(ports, resource, status);
   announceAhead(ports, resource, status);
   announce(ports, resource, decision, outcome);
-  measure(ports, resource, status, decision);
-  const restarted = outcome?.kind === 'done' && didOf(decision) === 'restartQuarantine';
-  measureQuarantine(ports, resource, status, restarted);
+  measure(ports.metrics, resource, { facts, decision, outcome, status });
   return {
     ...remembering(nextOf(decision, outcome), memoryOf(facts, decision, observation.cluster)),
     ...(version === undefined ? {} : { version }),

@@ -17,6 +17,8 @@ const stated = (conditions: readonly Condition[], message: string, now: number):
 /** By Event, and in the status where one was ever written and may be; `resource` is as the watch has it. */
 export const reportRefusal = async (ports: Ports, resource: SchemaChange, message: string): Promise<void> => {
   const { metadata, status } = resource;
+  const { blocked, stalled } = ports.metrics.changes;
+  for (const gauge of [blocked, stalled]) gauge.set(metadata, 1, { reason: 'Forbidden' });
   if (status?.message === message) return;
   ports.events.emit({
     regarding: resource,

@@ -48,7 +48,8 @@ export class OperatorLoop {
   readonly told: Look[] = [];
   readonly #cluster = new MemoryCluster();
   readonly #log = pino({ level: 'silent' });
-  readonly #metrics: Metrics = createMetrics(new Registry());
+  readonly #registry = new Registry();
+  readonly #metrics: Metrics = createMetrics(this.#registry);
   readonly #events: EventRecorder;
   #databases = new Databases();
   #ports: Ports;
@@ -160,6 +161,12 @@ export class OperatorLoop {
   async to(targetPhase: SchemaChangeSpec['targetPhase'], withinMs = 20_000): Promise<Look> {
     this.patch({ targetPhase });
     return this.until(({ reason }) => reason === 'TargetPhaseReached', withinMs);
+  }
+
+  /** The value of a metric that has one series; undefined while it has none. */
+  async metric(name: string): Promise<number | undefined> {
+    const found = await this.#registry.getSingleMetric(name)?.get();
+    return found?.values[0]?.value;
   }
 
   /** What was told so far, for the message of a test that fails. */

@@ -14,12 +14,12 @@ import { eventually } from './eventually.ts';
 
 const fetchTimeoutMs = 5 * 60_000;
 
-/** The program: the machine's own, or the one of Debian's package, unpacked without installing a service. */
-const program = async (): Promise<string> => {
-  const installed = await run('sh', ['-c', 'command -v prometheus']);
+/** A program: the machine's own, or the one of Debian's package, unpacked without installing a service. */
+export const prometheusProgram = async (name: 'prometheus' | 'promtool'): Promise<string> => {
+  const installed = await run('sh', ['-c', `command -v ${name}`]);
   if (installed.code === 0) return installed.stdout.trim();
   const home = join(cacheDirectory(), 'toolchain', 'prometheus-debian');
-  const path = join(home, 'usr', 'bin', 'prometheus');
+  const path = join(home, 'usr', 'bin', name);
   mkdirSync(join(cacheDirectory(), 'toolchain'), { recursive: true });
   const fetchOnce = async (): Promise<void> => {
     if (existsSync(path)) return;
@@ -41,6 +41,14 @@ const program = async (): Promise<string> => {
   await withLock(`${home}.lock`, fetchOnce, () => undefined);
   return path;
 };
+
+/** What it is to do beside scraping the exporter. */
+interface Extras {
+  /** `host:port` of operators; their own labels are kept. */
+  readonly operators?: readonly string[];
+  /** Paths of files of rules. */
+  readonly rules?: readonly string[];
+}
 
 /** Prometheus with the exporter that it scrapes. */
 export class Prometheus {
@@ -68,8 +76,8 @@ export class Prometheus {
   }
 
   /** Starts both on free ports of the loopback. */
-  static async start(): Promise<Prometheus> {
-    const path = await program();
+  static async start({ operators = [], rules = [] }: Extras = {}): Promise<Prometheus> {
+    const path = await prometheusProgram('prometheus');
     const directory = mkdtempSync(join(tmpdir(), 'segue-prometheus-'));
     const exporter = createServer();
     exporter.listen(0, '127.0.0.1');
@@ -79,8 +87,12 @@ export class Prometheus {
     writeFileSync(
       config,
       JSON.stringify({
-        global: { scrape_interval: '1s', scrape_timeout: '1s' },
-        scrape_configs: [{ job_name: 'shop', static_configs: [{ targets: [target] }] }],
+        global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
+        rule_files: rules,
+        scrape_configs: [
+          { job_name: 'shop', static_configs: [{ targets: [target] }] },
+          { job_name: 'segue', honor_labels: true, static_configs: [{ targets: operators }] },
+        ],
       }),
     );
     const [port = 0] = await freePorts(1);
@@ -97,6 +109,15 @@ export class Prometheus {
       if (!(await fetch(`${prometheus.address}/-/ready`)).ok) throw new Error('Prometheus is not ready.');
     }, 60_000);
     return prometheus;
+  }
+
+  /** What its HTTP API answers, under `data`. @throws with its own words. */
+  async ask<T>(path: string, parameters: Readonly<Record<string, string>> = {}): Promise<T> {
+    const query = new URLSearchParams(parameters).toString();
+    const response = await fetch(`${this.address}/api/v1/${path}?${query}`);
+    const answer = (await response.json()) as { readonly data: T; readonly error?: string };
+    if (answer.error !== undefined) throw new Error(`${JSON.stringify(parameters)}: ${answer.error}`);
+    return answer.data;
   }
 
   async stop(): Promise<void> {

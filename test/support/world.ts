@@ -21,6 +21,7 @@ import { changeOf } from '../../src/changes/registry.ts';
 import type { Step } from '../../src/changes/change.ts';
 import { compareFunction, compareMark, compareTriggerName } from '../../src/changes/compare-trigger.ts';
 import { syncFunction, triggerMark, triggerNames } from '../../src/changes/sync-triggers.ts';
+import { closed } from '../../src/database/mutation.ts';
 import type { Action } from '../../src/phases/decision.ts';
 import type { Facts } from '../../src/phases/facts.ts';
 import { shareOf } from '../../src/phases/verify.ts';
@@ -420,7 +421,10 @@ export class World {
       case 'enter':
         return {
           phase: action.to,
-          history: [...ledger.history, { phase: action.to, startedAt: this.now }],
+          history: [
+            ...closed(ledger.history, this.now, action.skipped),
+            { phase: action.to, startedAt: this.now },
+          ],
         };
       case 'turnBack':
         return { direction: 'back' };
@@ -460,7 +464,7 @@ export class World {
       case 'restartQuarantine':
         return { quarantineStartedAt: this.now };
       case 'finish':
-        return { state: action.state };
+        return { state: action.state, history: closed(ledger.history, this.now, action.skipped) };
       case 'protect':
       case 'release':
       case 'begin':

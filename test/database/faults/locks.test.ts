@@ -131,6 +131,8 @@ describe('while a session is', () => {
     const delays = new Set(loop.told.map(({ afterMs }) => afterMs));
     expect(delays.size).toBeGreaterThan(1);
     expect(loop.resource.status?.blockedBy).toMatchObject({ kind: 'Lock' });
+    expect(await loop.metric('segue_lock_wait_seconds')).toBeGreaterThan(0);
+    expect(await loop.metric('segue_blocked')).toBe(1);
     await release(report);
     await loop.complete();
     expect(loop.resource.status?.blockedBy).toBeUndefined();
@@ -158,6 +160,8 @@ describe('while a session is', () => {
     await report.query('BEGIN; SELECT count(*) FROM customers');
     const given = await loop.until(({ reason }) => reason === 'LockGivenUp');
     expect(given.message).toContain('segue.dev/retry');
+    expect(await loop.metric('segue_lock_wait_seconds')).toBeGreaterThanOrEqual(1);
+    expect(await loop.metric('segue_stalled')).toBe(1);
     expect(loop.resource.status?.conditions).toContainEqual(
       expect.objectContaining({ type: 'Stalled', status: 'True' }),
     );

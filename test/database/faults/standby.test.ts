@@ -77,6 +77,7 @@ describe('with a standby', () => {
     loop.patch({ targetPhase: 'Quarantine' });
     const lagging = await loop.until(({ reason }) => reason === 'ReplicaLagging', patienceMs);
     expect(lagging.message).toMatch(/lags \d+ ms behind \(limit 1000 ms\)/);
+    expect(await loop.metric('segue_replication_lag_seconds')).toBeGreaterThan(1);
     expect((await counts()).filled).toBeLessThan(rows);
     await loop.until(
       () => loop.resource.status?.backfill?.throttledBy?.includes('lags') === true,
@@ -87,6 +88,7 @@ describe('with a standby', () => {
     await loop.until(({ message }) => message.includes('has replayed WAL'), patienceMs);
     for (let looks = 0; looks < 3; looks += 1)
       expect(await loop.look()).toMatchObject({ phase: 'Backfill', reason: 'ReplicaLagging' });
+    expect(await loop.metric('segue_replication_lag_seconds')).toBeUndefined();
     expect(await counts()).toEqual({ filled: rows, recorded: rows });
     await replica.query('SELECT pg_wal_replay_resume()');
     await loop.until(({ phase }) => phase === 'SwitchReads', patienceMs);

@@ -25,16 +25,20 @@ const shop = { resource: deployments, namespace: 'shop', name: 'shop' };
 let clock: ManualClock;
 let server: Listed;
 let fresh: FreshReads;
+let refused: number;
 beforeEach(() => {
   clock = new ManualClock();
+  refused = 0;
   server = new Listed();
-  fresh = new FreshReads(server, clock);
+  fresh = new FreshReads(server, { stale: () => (refused += 1) }, clock);
 });
 
 const stale = async (asked: Promise<unknown>): Promise<void> => {
+  const before = refused;
   const error = await rejectionOf(asked);
   expect(error).toBeInstanceOf(UnreachableError);
   expect((error as UnreachableError).code).toBe('STALE');
+  expect(refused).toBe(before + 1);
 };
 
 /** The server shows an object as it was. */
