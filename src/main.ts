@@ -2,7 +2,10 @@
 import { Registry } from 'prom-client';
 import { readConfig, type Config } from './config.ts';
 import { Databases } from './database/databases.ts';
+import { ChangeReader } from './gate/changes.ts';
+import { gateRoutes } from './gate/routes.ts';
 import { connect, type Cluster } from './kube/client.ts';
+import { systemClock } from './kube/clock.ts';
 import { EventRecorder } from './kube/events.ts';
 import { FreshReads } from './kube/fresh-reads.ts';
 import { Election } from './kube/lease.ts';
@@ -114,7 +117,13 @@ const main = async (): Promise<void> => {
       (controller?.synced === false ? 'caches have not synced' : undefined);
     return obstacle === undefined ? { ready: true } : { ready: false, reason: obstacle };
   };
-  const server = await startServer({ port: config.httpPort, metrics: registry, ready });
+  const routes = config.gate
+    ? gateRoutes({
+        changes: new ChangeReader({ cluster, clock: systemClock }),
+        namespaces: config.watchNamespaces,
+      })
+    : [];
+  const server = await startServer({ port: config.httpPort, metrics: registry, ready, routes });
   log.info({ port: server.port, identity: config.identity }, 'started');
   const end = await election.run({
     signal: stop,

@@ -37,6 +37,8 @@ export interface RouteRequest {
   readonly url: URL;
   /** Aborts when whoever asked has gone. */
   readonly signal: AbortSignal;
+  /** What was sent with it, as text; undefined if that is more than 64 KiB. */
+  body(): Promise<string | undefined>;
 }
 
 export interface Route {
@@ -111,7 +113,7 @@ async function answerTo(
   const route = routes.find(({ path }) =>
     path.endsWith('/') ? url.pathname.startsWith(path) : url.pathname === path,
   );
-  if (route !== undefined) return await answerOf(route, { method, url, signal });
+  if (route !== undefined) return await answerOf(route, { method, url, signal, body: () => bodyOf(request) });
   if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'Only GET and HEAD.\n' };
   switch (url.pathname) {
     case '/healthz':
@@ -133,6 +135,19 @@ async function answerOf(route: Route, request: RouteRequest): Promise<Answer> {
   } catch {
     return { status: 500, body: 'The answer could not be made.\n' };
   }
+}
+
+const longestBody = 65_536;
+
+async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    length += part.length;
+    if (length > longestBody) return undefined;
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
 }
 
 async function readiness(options: ServerOptions): Promise<Answer> {
