@@ -166,6 +166,12 @@ function table(registers: Registry[], loop: EventLoopWatch) {
       labelNames: ['result'],
       registers,
     }),
+    notifications: new Counter({
+      name: 'segue_notifications_total',
+      help: 'Notifications sent, failed for good, or dropped because too many were waiting.',
+      labelNames: ['result'],
+      registers,
+    }),
     eventLoopLag: new Gauge({
       name: 'segue_event_loop_lag_seconds',
       help: 'How late the event loop was since the last scrape; the Lease is lost if it is late by seconds.',
@@ -255,6 +261,12 @@ export function createMetrics(registry: Registry) {
       written: () => metrics.events.inc({ result: 'written' }),
       failed: () => metrics.events.inc({ result: 'failed' }),
       dropped: () => metrics.events.inc({ result: 'dropped' }),
+    },
+
+    notificationObserver: {
+      sent: () => metrics.notifications.inc({ result: 'sent' }),
+      failed: () => metrics.notifications.inc({ result: 'failed' }),
+      dropped: () => metrics.notifications.inc({ result: 'dropped' }),
     },
 
     stop(): void {

@@ -239,10 +239,9 @@ test("the documented pipeline's loop goes on with the answer", async () => {
 
 test("Flagger's documented webhook asks what it should", async () => {
   const [canary] = documented('Flagger');
-  const { webhooks } = canary?.spec['analysis'] as unknown as {
-    readonly webhooks: readonly { readonly url: string; readonly metadata: object }[];
-  };
-  const [webhook] = webhooks;
+  const analysis = canary?.spec['analysis'] as unknown as
+    { readonly webhooks: readonly { readonly url: string; readonly metadata: object }[] } | undefined;
+  const [webhook] = analysis?.webhooks ?? [];
   await stands('in-backfill');
   const ask = () =>
     fetch(webhook?.url ?? '', {
