@@ -11,8 +11,11 @@ import { occasions } from '../../src/notify/occasions.ts';
 import { Sender } from '../../src/notify/sender.ts';
 import { startServer, type TestDatabase, type TestServer } from '../support/database.ts';
 import { fullName } from '../support/database-change.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually as eventuallyWithin } from '../support/eventually.ts';
 import { OperatorLoop } from '../support/operator-loop.ts';
+
+const eventually = (check: () => void): Promise<void> => eventuallyWithin(check, 60_000);
+const testTimeoutMs = 120_000;
 
 interface Event {
   readonly id: string;
@@ -85,36 +88,48 @@ const whole = [
   'completed Completed',
 ];
 
-test('is told of every step once, and how to let Drop begin', async () => {
-  await loop.until(({ reason }) => reason === 'AwaitingApproval');
-  await eventually(() => expect(kindsOf(heard)).toEqual(whole.slice(0, 6)));
-  expect(heard.at(-1)?.data.message).toContain('segue.dev/approve=Drop');
-  loop.approve('Drop');
-  await loop.complete();
-  await eventually(() => expect(kindsOf(heard)).toEqual(whole));
-}, 60_000);
+test(
+  'is told of every step once, and how to let Drop begin',
+  async () => {
+    await loop.until(({ reason }) => reason === 'AwaitingApproval', 60_000);
+    await eventually(() => expect(kindsOf(heard)).toEqual(whole.slice(0, 6)));
+    expect(heard.at(-1)?.data.message).toContain('segue.dev/approve=Drop');
+    loop.approve('Drop');
+    await loop.complete(60_000);
+    await eventually(() => expect(kindsOf(heard)).toEqual(whole));
+  },
+  testTimeoutMs,
+);
 
-test('hears nothing anew from an operator that was started again', async () => {
-  await loop.until(({ reason }) => reason === 'AwaitingApproval');
-  await eventually(() => expect(heard).toHaveLength(6));
-  await loop.restart();
-  for (let i = 0; i < 5; i += 1) await loop.look();
-  loop.approve('Drop');
-  await loop.complete();
-  await eventually(() => expect(kindsOf(heard)).toEqual(whole));
-}, 60_000);
+test(
+  'hears nothing anew from an operator that was started again',
+  async () => {
+    await loop.until(({ reason }) => reason === 'AwaitingApproval', 60_000);
+    await eventually(() => expect(heard).toHaveLength(6));
+    await loop.restart();
+    for (let i = 0; i < 5; i += 1) await loop.look();
+    loop.approve('Drop');
+    await loop.complete(60_000);
+    await eventually(() => expect(kindsOf(heard)).toEqual(whole));
+  },
+  testTimeoutMs,
+);
 
-test('hears twice, under one id, what an operator told that died before it wrote its report', async () => {
-  await loop.until(({ phase }) => phase === 'SwitchReads');
-  await eventually(() => expect(heard).toHaveLength(4));
-  loop.failNextStatus();
-  await expect(loop.until(({ phase }) => phase === 'Quarantine')).rejects.toThrow('The operator died.');
-  await eventually(() => expect(heard).toHaveLength(5));
-  await loop.restart();
-  await loop.until(({ phase }) => phase === 'Quarantine');
-  await eventually(() =>
-    expect(kindsOf(heard).filter((kind) => kind === 'phasechanged Quarantine')).toHaveLength(2),
-  );
-  await loop.until(({ reason }) => reason === 'AwaitingApproval');
-  await eventually(() => expect(kindsOf(distinct())).toEqual(whole.slice(0, 6)));
-}, 60_000);
+test(
+  'hears twice, under one id, what an operator told that died before it wrote its report',
+  async () => {
+    await loop.until(({ phase }) => phase === 'SwitchReads');
+    await eventually(() => expect(heard).toHaveLength(4));
+    loop.failNextStatus();
+    await expect(loop.until(({ phase }) => phase === 'Quarantine')).rejects.toThrow('The operator died.');
+    await eventually(() => expect(heard).toHaveLength(5));
+    await loop.restart();
+    await loop.until(({ phase }) => phase === 'Quarantine');
+    await eventually(() =>
+      expect(kindsOf(heard).filter((kind) => kind === 'phasechanged Quarantine')).toHaveLength(2),
+    );
+    await loop.until(({ reason }) => reason === 'AwaitingApproval', 60_000);
+    await eventually(() => expect(kindsOf(distinct())).toEqual(whole.slice(0, 6)));
+  },
+  testTimeoutMs,
+);
