@@ -1,10 +1,13 @@
 /**
  * The gate, asked by Argo Rollouts' own controller with the manifests of docs/gates.md. A replica of the operator
- * answers that does not lead; a real API server has the SchemaChange; the tests play the kubelet and the leader.
+ * answers that does not lead; a real API server has the SchemaChange; the tests play the kubelet and the leader. In the
+ * end that replica leads, and posts what it is held for.
  */
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
 import type { SchemaChange } from '../../../src/api/schema-change.ts';
 import { connect, type Cluster, type Partially } from '../../../src/kube/client.ts';
@@ -30,7 +33,8 @@ const node = 'node-1';
 const change = 'customers-full-name';
 const setupTimeoutMs = 40 * 60_000;
 const withinMs = 150_000;
-const testTimeoutMs = 300_000;
+
+jest.setTimeout(300_000);
 
 interface Measurement {
   readonly phase: string;
@@ -61,6 +65,15 @@ let kubelet: Kubelet;
 let controller: RolloutsController;
 let operator: Operator;
 let gate: string;
+const posted: { readonly type: string; readonly data: object }[] = [];
+const receiver = createServer((request, response) => {
+  let body = '';
+  request.on('data', (part: Buffer) => (body += part.toString()));
+  request.on('end', () => {
+    posted.push(JSON.parse(body) as (typeof posted)[number]);
+    response.end();
+  });
+});
 
 /** Manifests of the first code block after a heading of docs/gates.md that asks this test's gate, and often. */
 const documented = (heading: string): readonly (KubeObject & { readonly spec: Record<string, never> })[] => {
@@ -100,7 +113,13 @@ const startReplica = async (): Promise<void> => {
       },
     },
   );
-  operator = new Operator(api.kubeconfig, { SEGUE_GATE: 'true' });
+  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+  const { port: receiverPort } = receiver.address() as AddressInfo;
+  operator = new Operator(api.kubeconfig, {
+    SEGUE_GATE: 'true',
+    SEGUE_NOTIFY_URL: `http://127.0.0.1:${receiverPort}/services/very-secret`,
+    SEGUE_NOTIFY_ON: 'Held',
+  });
   gate = await eventually(() => {
     const [, port] = /"port":(\d+)/.exec(operator.log) ?? [];
     if (port === undefined) throw new Error(`It does not listen yet: ${operator.log}`);
@@ -128,6 +147,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await operator?.stop();
+  receiver.close();
   await controller?.stop();
   await kubelet?.stop();
   await cluster?.close();
@@ -155,76 +175,67 @@ const newReplicas = async (): Promise<readonly (number | undefined)[]> => {
   return items.map(({ spec }) => spec.replicas);
 };
 
-test(
-  'a Rollout starts no pod of new code before the schema serves it, and goes on by itself then',
-  async () => {
-    await stands('in-backfill');
-    const [template, rollout] = documented('Argo Rollouts');
-    if (template === undefined || rollout === undefined) throw new Error('The example is not there.');
-    await create(argo('analysistemplates', 'AnalysisTemplate'), template.metadata.name, template);
-    // What ran before. The first revision of a Rollout goes through no steps.
-    const old = {
-      metadata: { labels: { app: 'shop' } },
-      spec: { containers: [{ name: 'app', image: 'shop:1' }] },
-    };
-    await create(rollouts, 'shop', { spec: { ...rollout.spec, template: old } });
-    await healthy('shop');
-    await cluster.patch(
-      { resource: rollouts, namespace, name: 'shop' },
-      { spec: { template: rollout.spec['template'] } },
-      { type: 'merge' },
-    );
-    const run = await eventually(async () => {
-      const [found] = (await cluster.list(analysisRuns, { namespace })).items;
-      if (found === undefined || measurements(found).length < 3)
-        throw new Error(controller.log.slice(-2_000));
-      return found;
-    }, withinMs);
-    expect(run.status?.phase).toBe('Running');
-    for (const { phase, value = '' } of measurements(run)) {
-      expect(phase).toBe('Failed');
-      expect(JSON.parse(value)).toMatchObject({
-        allowed: false,
-        phase: 'Backfill',
-        message: expect.stringContaining('It may come once condition Backfilled is True'),
-      });
-    }
-    expect(await newReplicas()).toEqual([0]);
-    await stands('in-switch-reads');
-    await healthy('shop');
-    expect(await newReplicas()).toEqual([2]);
-    const done = await cluster.get({ resource: analysisRuns, namespace, name: run.metadata.name });
-    expect(done?.status?.phase).toBe('Successful');
-  },
-  testTimeoutMs,
-);
-
-test(
-  'a gate for a change that is not there is an error in the end, never a success',
-  async () => {
-    const [template] = documented('Argo Rollouts');
-    const [metric] = (template?.spec['metrics'] ?? []) as readonly object[];
-    await create(analysisRuns, 'typo', {
-      spec: {
-        metrics: [{ ...metric, consecutiveErrorLimit: 1 }],
-        args: [
-          { name: 'change', value: 'no-such-change' },
-          { name: 'code', value: 'new-only' },
-        ],
-      },
+test('a Rollout starts no pod of new code before the schema serves it, and goes on by itself then', async () => {
+  await stands('in-backfill');
+  const [template, rollout] = documented('Argo Rollouts');
+  if (template === undefined || rollout === undefined) throw new Error('The example is not there.');
+  await create(argo('analysistemplates', 'AnalysisTemplate'), template.metadata.name, template);
+  // What ran before. The first revision of a Rollout goes through no steps.
+  const old = {
+    metadata: { labels: { app: 'shop' } },
+    spec: { containers: [{ name: 'app', image: 'shop:1' }] },
+  };
+  await create(rollouts, 'shop', { spec: { ...rollout.spec, template: old } });
+  await healthy('shop');
+  await cluster.patch(
+    { resource: rollouts, namespace, name: 'shop' },
+    { spec: { template: rollout.spec['template'] } },
+    { type: 'merge' },
+  );
+  const run = await eventually(async () => {
+    const [found] = (await cluster.list(analysisRuns, { namespace })).items;
+    if (found === undefined || measurements(found).length < 3) throw new Error(controller.log.slice(-2_000));
+    return found;
+  }, withinMs);
+  expect(run.status?.phase).toBe('Running');
+  for (const { phase, value = '' } of measurements(run)) {
+    expect(phase).toBe('Failed');
+    expect(JSON.parse(value)).toMatchObject({
+      allowed: false,
+      phase: 'Backfill',
+      message: expect.stringContaining('It may come once condition Backfilled is True'),
     });
-    const ended = await eventually(async () => {
-      const found = await cluster.get({ resource: analysisRuns, namespace, name: 'typo' });
-      if (found?.status?.phase !== 'Error') throw new Error(JSON.stringify(found?.status));
-      return found;
-    }, withinMs);
-    expect(measurements(ended)).toEqual([
-      expect.objectContaining({ phase: 'Error', message: 'received non 2xx response code: 404' }),
-      expect.objectContaining({ phase: 'Error' }),
-    ]);
-  },
-  testTimeoutMs,
-);
+  }
+  expect(await newReplicas()).toEqual([0]);
+  await stands('in-switch-reads');
+  await healthy('shop');
+  expect(await newReplicas()).toEqual([2]);
+  const done = await cluster.get({ resource: analysisRuns, namespace, name: run.metadata.name });
+  expect(done?.status?.phase).toBe('Successful');
+});
+
+test('a gate for a change that is not there is an error in the end, never a success', async () => {
+  const [template] = documented('Argo Rollouts');
+  const [metric] = (template?.spec['metrics'] ?? []) as readonly object[];
+  await create(analysisRuns, 'typo', {
+    spec: {
+      metrics: [{ ...metric, consecutiveErrorLimit: 1 }],
+      args: [
+        { name: 'change', value: 'no-such-change' },
+        { name: 'code', value: 'new-only' },
+      ],
+    },
+  });
+  const ended = await eventually(async () => {
+    const found = await cluster.get({ resource: analysisRuns, namespace, name: 'typo' });
+    if (found?.status?.phase !== 'Error') throw new Error(JSON.stringify(found?.status));
+    return found;
+  }, withinMs);
+  expect(measurements(ended)).toEqual([
+    expect.objectContaining({ phase: 'Error', message: 'received non 2xx response code: 404' }),
+    expect.objectContaining({ phase: 'Error' }),
+  ]);
+});
 
 test("the documented pipeline's loop goes on with the answer", async () => {
   await stands('in-backfill');
@@ -256,4 +267,19 @@ test("Flagger's documented webhook asks what it should", async () => {
   await eventually(async () => expect((await ask()).status).toBe(409), withinMs);
   await stands('in-quarantine');
   await eventually(async () => expect((await ask()).status).toBe(200), withinMs);
+});
+
+test('once it leads, it posts what it is held for, and its log does not have the address', async () => {
+  expect(posted).toEqual([]);
+  await cluster.delete({ resource: leases, namespace: 'default', name: 'segue' });
+  await eventually(() => expect(posted).toHaveLength(1), withinMs);
+  expect(posted[0]).toMatchObject({
+    type: 'dev.segue.schemachange.held',
+    data: {
+      name: change,
+      reason: 'SecretNotFound',
+      message: expect.stringContaining('Secret shop/shop-db'),
+    },
+  });
+  expect(operator.log).not.toContain('very-secret');
 });
