@@ -2,10 +2,15 @@
 import { Registry } from 'prom-client';
 import { readConfig, type Config } from './config.ts';
 import { Databases } from './database/databases.ts';
+import { ChangeReader } from './gate/changes.ts';
+import { gateRoutes } from './gate/routes.ts';
 import { connect, type Cluster } from './kube/client.ts';
+import { systemClock } from './kube/clock.ts';
 import { EventRecorder } from './kube/events.ts';
 import { FreshReads } from './kube/fresh-reads.ts';
 import { Election } from './kube/lease.ts';
+import { Notifier } from './notify/notifier.ts';
+import { Sender } from './notify/sender.ts';
 import { Claims } from './reconcile/claims.ts';
 import { Controller } from './reconcile/controller.ts';
 import type { Ports } from './reconcile/ports.ts';
@@ -59,7 +64,10 @@ const lead = async (
     observer: metrics.eventObserver,
   });
   const claims = new Claims(election, election.identity);
-  const ports: Ports = { cluster, databases, claims, events, log, metrics };
+  const { notify } = config;
+  const sender = notify && new Sender({ url: notify.url, log, observer: metrics.notificationObserver });
+  const notifier = sender && new Notifier({ ...notify, sender });
+  const ports: Ports = { cluster, databases, claims, events, notifier, log, metrics };
   const controller = new Controller({
     ports,
     namespaces: config.watchNamespaces,
@@ -81,7 +89,7 @@ const lead = async (
     log.error({ unfinished }, 'work did not come to its end in time; exiting without releasing the lead');
     process.exit(1);
   }
-  await events.stop();
+  await Promise.all([events.stop(), sender?.stop()]);
   await databases.close();
 };
 
@@ -115,7 +123,13 @@ const main = async (): Promise<void> => {
       (controller?.synced === false ? 'caches have not synced' : undefined);
     return obstacle === undefined ? { ready: true } : { ready: false, reason: obstacle };
   };
-  const server = await startServer({ port: config.httpPort, metrics: registry, ready });
+  const routes = config.gate
+    ? gateRoutes({
+        changes: new ChangeReader({ cluster, clock: systemClock }),
+        namespaces: config.watchNamespaces,
+      })
+    : [];
+  const server = await startServer({ port: config.httpPort, metrics: registry, ready, routes });
   log.info({ port: server.port, identity: config.identity }, 'started');
   const end = await election.run({
     signal: stop,

@@ -7,6 +7,16 @@ export type Phase = (typeof phases)[number];
 /** What `status.phase` may say: the six, and the states before, after and beside them. */
 export type StatusPhase = 'Pending' | Phase | 'Completed' | 'RollingBack' | 'RolledBack' | 'Failed';
 
+/** The condition that is True once a phase is done, and False again on the way back. */
+export const doneCondition: Readonly<Record<Phase, string>> = {
+  AddColumn: 'ColumnsAdded',
+  DualWrite: 'DualWriting',
+  Backfill: 'Backfilled',
+  SwitchReads: 'ReadsSwitched',
+  Quarantine: 'Quarantined',
+  Drop: 'Dropped',
+};
+
 /** True if `a` comes before `b`. */
 export const isBefore = (a: Phase, b: Phase): boolean => phases.indexOf(a) < phases.indexOf(b);
 

@@ -1,6 +1,6 @@
 /** Code that claims more of the schema than it can give yet; see "Which code may run when" in docs/phases.md. */
 import type { LedgerFacts, WorkloadFacts } from '../api/facts.ts';
-import { isBelow, phaseBefore, type Code, type Phase } from '../api/phase.ts';
+import { isBefore, isBelow, phaseBefore, phases, type Code, type Phase } from '../api/phase.ts';
 import { wait, type Decision } from './decision.ts';
 import type { ActiveFacts } from './facts.ts';
 import { runningCode } from './running-code.ts';
@@ -20,6 +20,25 @@ const meanwhile = (phase: Phase): Code => {
   const before = phaseBefore(phase);
   return before === undefined ? 'old' : onceDone[before];
 };
+
+/** The most that may run in a phase, before and after its own work is done. */
+const most = (phase: Phase, isDone: boolean): Code => (isDone ? onceDone[phase] : meanwhile(phase));
+
+/**
+ * The most that may be started. On the way back that is less than may still run: what the walk would have to wait
+ * for until it is gone again.
+ */
+export const mostToStart = (
+  { phase, direction }: Pick<LedgerFacts, 'phase' | 'direction'>,
+  isDone: boolean,
+): Code => {
+  if (direction === 'forward') return most(phase, isDone);
+  return isBefore('DualWrite', phase) ? 'writes-both' : 'old';
+};
+
+/** The phase that has to be done before code may run; undefined for code that always may. */
+export const servedBy = (code: Code): Phase | undefined =>
+  code === 'old' ? undefined : phases.find((phase) => !isBelow(onceDone[phase], code));
 
 /**
  * True where a phase stops its work at once. Backfill would overwrite what such code has written to the new side,
@@ -67,8 +86,7 @@ export const codeAhead = (
   workloads: readonly WorkloadFacts[],
   decision: Decision,
 ): string | undefined => {
-  const { phase } = ledger;
-  return above(workloads, isAtDoor(ledger, decision) ? onceDone[phase] : meanwhile(phase), ledger);
+  return above(workloads, most(ledger.phase, isAtDoor(ledger, decision)), ledger);
 };
 
 /** Holds at a phase's door: what is there does not serve this code, so the next phase is not entered. */

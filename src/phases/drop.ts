@@ -7,6 +7,7 @@ import {
   dropArchived,
 } from '../changes/archive.ts';
 import type { Change, Step } from '../changes/change.ts';
+import { leastInDrop } from './code-behind.ts';
 import { act, wait, type Decision } from './decision.ts';
 import { fill, retryBadRows } from './backfill.ts';
 import type { ActiveFacts } from './facts.ts';
@@ -60,10 +61,6 @@ const newDependents = (facts: ActiveFacts): Decision | undefined => {
   const [found] = facts.change.dependents(facts.columns, facts.active.id);
   return found && wait(found.reason, `${found.message} Nothing is dropped before.`, 15_000);
 };
-
-/** Without a quarantine nothing old goes away: what goes is the trigger, which code that writes both needs no more. */
-const lowest = (facts: ActiveFacts): 'reads-new' | 'new-only' =>
-  facts.change.skips.Quarantine === undefined ? 'new-only' : 'reads-new';
 
 const drops = (facts: ActiveFacts): readonly Step[] => facts.change.contract(facts.active.id, facts.columns);
 
@@ -151,7 +148,7 @@ export const drop: PhaseLogic = {
       unverified(facts) ??
       deadLetters(facts) ??
       newDependents(facts) ??
-      noPodBelow(facts, lowest(facts)) ??
+      noPodBelow(facts, leastInDrop(facts.change.skips.Quarantine !== undefined)) ??
       stillInQuarantine(facts) ??
       awaitingApproval(facts, 'Drop') ??
       archive(facts) ??

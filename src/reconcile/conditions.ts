@@ -4,7 +4,7 @@
  * on: a quarantine of days must not hold up a sync wave.
  */
 import { formatTime } from '../api/duration.ts';
-import { isBefore, isBelow, phases, type Phase } from '../api/phase.ts';
+import { doneCondition, isBefore, isBelow, phases, type Phase } from '../api/phase.ts';
 import { isStalled, type Reason } from '../api/reasons.ts';
 import type { Condition, SchemaChangeSpec } from '../api/schema-change.ts';
 import type { LedgerFacts } from '../api/facts.ts';
@@ -52,20 +52,11 @@ const isDone = ({ ledger, reason }: Standing, phase: Phase): boolean => {
   return isBefore(phase, ledger.phase) || (ledger.phase === phase && (held || atTheDoor.includes(reason)));
 };
 
-const done: readonly (readonly [string, Phase])[] = [
-  ['ColumnsAdded', 'AddColumn'],
-  ['DualWriting', 'DualWrite'],
-  ['Backfilled', 'Backfill'],
-  ['ReadsSwitched', 'SwitchReads'],
-  ['Quarantined', 'Quarantine'],
-  ['Dropped', 'Drop'],
-];
-
 const phaseConditions = (standing: Standing): readonly Stated[] =>
-  done.map(([type, phase]) => {
+  phases.map((phase) => {
     const is = isDone(standing, phase);
     return {
-      type,
+      type: doneCondition[phase],
       status: is ? 'True' : 'False',
       reason: is ? 'Done' : 'NotYet',
       message: is ? `${phase} is done.` : `${phase} is not done.`,

@@ -84,6 +84,7 @@ const writeStatus = async (
   status: SchemaChangeStatus,
 ): Promise<string | undefined> => {
   if (sameJson(resource.status, status)) return resource.metadata.resourceVersion;
+  ports.notifier?.tell(resource, status);
   const { namespace, name, uid, deletionTimestamp } = resource.metadata;
   try {
     // The uid: a resource that was deleted meanwhile must not come back as an empty shell.

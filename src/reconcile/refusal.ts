@@ -30,13 +30,12 @@ export const reportRefusal = async (ports: Ports, resource: SchemaChange, messag
   if (status?.conditions === undefined) return;
   const { namespace, name, uid } = metadata;
   const conditions = stated(status.conditions, message, Date.now());
+  const refused = { ...status, message, conditions, blockedBy: { kind: 'Forbidden', message } };
+  ports.notifier?.tell(resource, refused);
   try {
     await ports.cluster.apply(
       { resource: schemaChanges, namespace, name },
-      {
-        metadata: { uid },
-        status: { ...status, message, conditions, blockedBy: { kind: 'Forbidden', message } },
-      },
+      { metadata: { uid }, status: refused },
       { force: true, subresource: 'status' },
     );
   } catch (error) {

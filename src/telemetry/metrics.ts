@@ -53,6 +53,12 @@ export function createMetrics(registry: Registry) {
       dropped: () => metrics.events.inc({ result: 'dropped' }),
     },
 
+    notificationObserver: {
+      sent: () => metrics.notifications.inc({ result: 'sent' }),
+      failed: () => metrics.notifications.inc({ result: 'failed' }),
+      dropped: () => metrics.notifications.inc({ result: 'dropped' }),
+    },
+
     stop(): void {
       loop.stop();
     },

@@ -89,6 +89,12 @@ export function createOperatorMetrics(registers: Registry[], loop: EventLoopWatc
       labelNames: ['result'],
       registers,
     }),
+    notifications: new Counter({
+      name: 'segue_notifications_total',
+      help: 'Notifications sent, failed for good, or dropped because too many were waiting.',
+      labelNames: ['result'],
+      registers,
+    }),
     eventLoopLag: new Gauge({
       name: 'segue_event_loop_lag_seconds',
       help: 'How late the event loop was since the last scrape; the Lease is lost if it is late by seconds.',

@@ -6,18 +6,13 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parseAllDocuments, stringify } from 'yaml';
 import { runOrThrow, type CommandResult } from '../../dev/cluster/command.ts';
 import { ensurePrograms } from '../../dev/cluster/toolchain.ts';
-import { known } from '../../src/api/facts.ts';
-import type { Code, Phase } from '../../src/api/phase.ts';
-import type { SchemaChange, SchemaChangeStatus } from '../../src/api/schema-change.ts';
+import type { Code } from '../../src/api/phase.ts';
 import { connect, type Cluster } from '../../src/kube/client.ts';
 import { namespaces, schemaChanges } from '../../src/kube/resources.ts';
-import { decide } from '../../src/phases/decide.ts';
-import type { Facts } from '../../src/phases/facts.ts';
-import { statusOf } from '../../src/reconcile/status.ts';
 import { startApiServer, type PrivateApiServer } from '../support/api-server.ts';
 import { applyRolloutCrds } from '../support/argo-rollouts.ts';
 import { eventually } from '../support/eventually.ts';
-import { aSpec, World } from '../support/world.ts';
+import { places, shortSpec } from '../support/places.ts';
 
 const root = join(import.meta.dirname, '../..');
 const namespace = 'shop';
@@ -27,68 +22,6 @@ const testTimeoutMs = 120_000;
 let api: PrivateApiServer;
 let cluster: Cluster;
 let home: string;
-
-const fast = aSpec({
-  approvals: [],
-  workloads: [],
-  quarantine: { ...aSpec().quarantine, duration: '2m' },
-});
-
-/** The operator's own report at the moment when a change has come so far. */
-const statusWhen = (is: (world: World, facts: Facts) => boolean, rollback = false): SchemaChangeStatus => {
-  const world = new World(fast);
-  for (let i = 0; i < 2_000; i += 1) {
-    const facts: Facts = { ...world.facts(), workloads: known([]) };
-    const decision = decide(facts);
-    if (is(world, facts))
-      return statusOf(
-        { metadata: { name: 'x', namespace, uid: 'uid-1', generation: 1 }, spec: world.spec } as SchemaChange,
-        facts,
-        decision,
-        undefined,
-      );
-    if (rollback && world.ledger?.phase === 'SwitchReads') world.spec = { ...fast, rollback };
-    if (decision.kind === 'act') world.apply(decision.action);
-    else if (decision.kind === 'wait') world.now += decision.recheckMs;
-  }
-  throw new Error('not reached');
-};
-
-const at =
-  (phase: Phase, direction: 'forward' | 'back' = 'forward') =>
-  ({ ledger }: World): boolean =>
-    ledger?.state === 'Active' && ledger.phase === phase && ledger.direction === direction;
-
-const stateIs =
-  (state: 'Completed' | 'RolledBack') =>
-  ({ ledger }: World): boolean =>
-    ledger?.state === state;
-
-/** A SchemaChange for each place that a change may be in, and the most that may run then. */
-const places: readonly {
-  readonly name: string;
-  readonly status?: SchemaChangeStatus;
-  readonly allows: Code;
-}[] = [
-  { name: 'just-applied', allows: 'old' },
-  { name: 'pending', status: statusWhen(({ ledger }) => ledger === undefined), allows: 'old' },
-  { name: 'in-add-column', status: statusWhen(at('AddColumn')), allows: 'old' },
-  { name: 'in-dual-write', status: statusWhen(at('DualWrite')), allows: 'writes-both' },
-  { name: 'in-backfill', status: statusWhen(at('Backfill')), allows: 'writes-both' },
-  { name: 'in-switch-reads', status: statusWhen(at('SwitchReads')), allows: 'new-only' },
-  { name: 'in-quarantine', status: statusWhen(at('Quarantine')), allows: 'new-only' },
-  { name: 'in-drop', status: statusWhen(at('Drop')), allows: 'new-only' },
-  { name: 'completed', status: statusWhen(stateIs('Completed')), allows: 'new-only' },
-  {
-    name: 'back-in-switch-reads',
-    status: statusWhen(at('SwitchReads', 'back'), true),
-    allows: 'writes-both',
-  },
-  { name: 'back-in-backfill', status: statusWhen(at('Backfill', 'back'), true), allows: 'writes-both' },
-  { name: 'back-in-dual-write', status: statusWhen(at('DualWrite', 'back'), true), allows: 'old' },
-  { name: 'back-in-add-column', status: statusWhen(at('AddColumn', 'back'), true), allows: 'old' },
-  { name: 'rolled-back', status: statusWhen(stateIs('RolledBack'), true), allows: 'old' },
-];
 
 const kinds = ['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job', 'CronJob', 'Rollout'] as const;
 type Kind = (typeof kinds)[number];
@@ -190,7 +123,7 @@ beforeAll(async () => {
   await succeed(['apply', '-f', '-'], await renderPolicy());
   for (const { name, status } of places) {
     const ref = { resource: schemaChanges, namespace, name };
-    await cluster.create(ref, { spec: fast });
+    await cluster.create(ref, { spec: shortSpec });
     if (status !== undefined) await cluster.apply(ref, { status }, { force: true, subresource: 'status' });
   }
   // The API server looks at the SchemaChanges through a cache of its own, and learns of policies by and by.
@@ -306,7 +239,7 @@ describe('lets through', () => {
       for (const kind of ['Deployment', 'CronJob'] as const)
         await succeed(['create', '-f', '-'], stringify(manifestOf(kind, labels)));
       // The SchemaChange comes only now.
-      await cluster.create({ resource: schemaChanges, namespace, name: 'late' }, { spec: fast });
+      await cluster.create({ resource: schemaChanges, namespace, name: 'late' }, { spec: shortSpec });
       await eventually(async () => {
         const probe = await dryRun(manifestOf('Deployment', labels, { metadata: { name: 'probe' } }));
         if (probe.code === 0) throw new Error('The policy does not see the SchemaChange.');

@@ -5,8 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { retryAnnotation } from '../../src/api/names.ts';
+import { approveAnnotation, retryAnnotation } from '../../src/api/names.ts';
+import type { Phase } from '../../src/api/phase.ts';
 import type { ChangeSpec, SchemaChange, SchemaChangeSpec } from '../../src/api/schema-change.ts';
+import type { Notifier } from '../../src/notify/notifier.ts';
 import { Databases } from '../../src/database/databases.ts';
 import { EventRecorder } from '../../src/kube/events.ts';
 import { objectPath, schemaChanges, secrets } from '../../src/kube/resources.ts';
@@ -39,6 +41,8 @@ export interface LoopOptions {
   readonly spec?: Partial<SchemaChangeSpec>;
   /** Addresses of read replicas; of each a Secret is made, and named in the resource. */
   readonly replicas?: readonly string[];
+  /** Made anew with every start of the loop, as all else that is in memory. */
+  readonly notifier?: () => Notifier;
 }
 
 /** See the file's head. */
@@ -51,6 +55,7 @@ export class OperatorLoop {
   readonly #registry = new Registry();
   readonly #metrics: Metrics = createMetrics(this.#registry);
   readonly #events: EventRecorder;
+  readonly #notifier: (() => Notifier) | undefined;
   #databases = new Databases();
   #ports: Ports;
   #generations = 1;
@@ -58,9 +63,10 @@ export class OperatorLoop {
   constructor(
     uri: string,
     change: ChangeSpec,
-    { name = 'change', spec = {}, replicas = [] }: LoopOptions = {},
+    { name = 'change', spec = {}, replicas = [], notifier }: LoopOptions = {},
   ) {
     this.name = name;
+    this.#notifier = notifier;
     this.#events = new EventRecorder({ cluster: new MemoryCluster(), instance: 'test' });
     this.#ports = this.#started();
     this.#secret(`db-${name}`, uri);
@@ -111,6 +117,20 @@ export class OperatorLoop {
       metadata: { ...metadata, generation: this.#generations },
       spec: { ...spec, ...over },
     });
+  }
+
+  /** Has the next status not be written, as if the operator died before. */
+  failNextStatus(): void {
+    this.#cluster.before = (call) => {
+      if (call !== 'apply schemachanges') return Promise.resolve();
+      this.#cluster.before = () => Promise.resolve();
+      return Promise.reject(new Error('The operator died.'));
+    };
+  }
+
+  /** Approves a phase, as `kubectl annotate` would. */
+  approve(phase: Phase): void {
+    this.#annotate({ annotations: { [approveAnnotation]: phase } });
   }
 
   /** Sets the retry annotation to a value that it never had. */
@@ -197,6 +217,7 @@ export class OperatorLoop {
       databases: this.#databases,
       claims: new Claims(leadership, 'test'),
       events: this.#events,
+      notifier: this.#notifier?.(),
       log: this.#log,
       metrics: this.#metrics,
     };

@@ -219,6 +219,7 @@ export class World {
   /** Rows that differ, for the next verification to find. */
   drifted = 0;
   badRows = 0;
+  sampleBadKeys: readonly string[] = [];
   /** True if rows that could not be converted are to be tried again; `mendedRows` of them are well by then. */
   badRowsDue = false;
   mendedRows = 0;
@@ -386,7 +387,7 @@ export class World {
       rowsPerSecond: 0,
       workers: done ? 0 : 1,
       badRows: this.badRows,
-      sampleBadKeys: [],
+      sampleBadKeys: this.sampleBadKeys,
       badRowsDue: this.badRowsDue,
       done,
       throttledBy: '',
