@@ -1,5 +1,5 @@
 /**
- * `/metrics`, `/healthz` and `/readyz`.
+ * `/metrics`, `/healthz` and `/readyz`, and the routes of others.
  *
  * `/healthz` is answered as long as the event loop turns, and says nothing of PostgreSQL or of the API
  * server: were it tied to them, their failure would have every operator restarted for nothing.
@@ -26,6 +26,24 @@ export interface ServerOptions {
   readonly ready: () => Readiness | Promise<Readiness>;
   /** A check that takes longer counts as not ready, in ms; default 2 s. */
   readonly readyTimeoutMs?: number | undefined;
+  /** What else is answered here; the first that fits. */
+  readonly routes?: readonly Route[] | undefined;
+}
+
+/** What a route is told of a request. */
+export interface RouteRequest {
+  readonly method: string;
+  /** Its path and query; the host is of no meaning. */
+  readonly url: URL;
+  /** Aborts when whoever asked has gone. */
+  readonly signal: AbortSignal;
+}
+
+export interface Route {
+  /** Exact, or every path that begins with it where it ends in `/`. */
+  readonly path: string;
+  /** Judges the method, too. An error is answered with 500 and not told to whoever asked. */
+  answer(request: RouteRequest): Promise<Answer>;
 }
 
 export interface TelemetryServer {
@@ -34,9 +52,11 @@ export interface TelemetryServer {
   close(deadlineMs?: number): Promise<void>;
 }
 
-interface Answer {
+export interface Answer {
   readonly status: number;
+  /** Its media type; default plain text. */
   readonly type?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
@@ -70,25 +90,48 @@ async function respond(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { status, type = 'text/plain; charset=utf-8', body } = await answerTo(options, request);
-  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
-  response.end(request.method === 'HEAD' ? undefined : body);
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  const answer = await answerTo(options, request, gone.signal);
+  const { status, type = 'text/plain; charset=utf-8', headers, body } = answer;
+  const length = status === 304 ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(body) };
+  response.writeHead(status, { ...length, ...headers });
+  response.end(request.method === 'HEAD' || status === 304 ? undefined : body);
 }
 
-async function answerTo(options: ServerOptions, request: IncomingMessage): Promise<Answer> {
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    return { status: 405, body: 'Only GET and HEAD.\n' };
-  }
-  const [path = ''] = (request.url ?? '').split('?');
-  switch (path) {
+async function answerTo(
+  options: ServerOptions,
+  request: IncomingMessage,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { method = 'GET' } = request;
+  const url = URL.parse(request.url ?? '', 'http://localhost');
+  if (url === null) return { status: 400, body: 'The path can not be read.\n' };
+  const { routes = [] } = options;
+  const route = routes.find(({ path }) =>
+    path.endsWith('/') ? url.pathname.startsWith(path) : url.pathname === path,
+  );
+  if (route !== undefined) return await answerOf(route, { method, url, signal });
+  if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'Only GET and HEAD.\n' };
+  switch (url.pathname) {
     case '/healthz':
       return { status: 200, body: 'ok\n' };
     case '/readyz':
       return await readiness(options);
     case '/metrics':
       return await scrape(options.metrics);
-    default:
-      return { status: 404, body: 'Try /metrics, /healthz or /readyz.\n' };
+    default: {
+      const paths = ['/metrics', '/healthz', '/readyz', ...routes.map(({ path }) => path)];
+      return { status: 404, body: `Try ${paths.slice(0, -1).join(', ')} or ${paths.at(-1)}.\n` };
+    }
+  }
+}
+
+async function answerOf(route: Route, request: RouteRequest): Promise<Answer> {
+  try {
+    return await route.answer(request);
+  } catch {
+    return { status: 500, body: 'The answer could not be made.\n' };
   }
 }
 

@@ -2,7 +2,12 @@ import { afterEach, expect, test } from '@jest/globals';
 import { connect } from 'node:net';
 import { Registry } from 'prom-client';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
-import { type Readiness, type TelemetryServer, startServer } from '../../../src/telemetry/server.ts';
+import {
+  type Readiness,
+  type Route,
+  type TelemetryServer,
+  startServer,
+} from '../../../src/telemetry/server.ts';
 
 let server: TelemetryServer | undefined;
 
@@ -67,6 +72,56 @@ test('knows no other paths and no other methods', async () => {
   expect((await fetch(`${url}/metrics`, { method: 'POST', body: 'x' })).status).toBe(405);
   const head = await fetch(`${url}/healthz`, { method: 'HEAD' });
   expect([head.status, await head.text()]).toEqual([200, '']);
+});
+
+const withRoutes = async (...routes: readonly Route[]): Promise<string> => {
+  server = await startServer({
+    port: 0,
+    host: '127.0.0.1',
+    metrics: new Registry(),
+    ready: () => ({ ready: true }),
+    routes,
+  });
+  return `http://127.0.0.1:${server.port}`;
+};
+
+test('answers by routes: exact, or all below where the path ends in a slash', async () => {
+  const route = (path: string): Route => ({
+    path,
+    answer: async ({ method, url }) => ({
+      status: 200,
+      type: 'application/json',
+      headers: { etag: '"1"' },
+      body: `${method} ${path} ${url.pathname}${url.search}`,
+    }),
+  });
+  const base = await withRoutes(route('/gate'), route('/pages/'));
+  const post = await fetch(`${base}/gate?change=a`, { method: 'POST', body: 'x' });
+  expect(await post.text()).toBe('POST /gate /gate?change=a');
+  expect([post.headers.get('content-type'), post.headers.get('etag')]).toEqual(['application/json', '"1"']);
+  expect(await (await fetch(`${base}/pages/a/b`)).text()).toBe('GET /pages/ /pages/a/b');
+  for (const path of ['/gate/', '/gates', '/pages']) expect((await fetch(base + path)).status).toBe(404);
+  expect(await (await fetch(`${base}/`)).text()).toBe('Try /metrics, /healthz, /readyz, /gate or /pages/.\n');
+  expect((await fetch(`${base}/healthz`)).status).toBe(200);
+});
+
+test('a route that fails is a 500 that tells nothing, and one that nobody waits for is told', async () => {
+  const gone = Promise.withResolvers<void>();
+  const url = await withRoutes(
+    { path: '/fails', answer: () => Promise.reject(new Error('secret')) },
+    {
+      path: '/hangs',
+      answer: async ({ signal }) => {
+        signal.addEventListener('abort', () => gone.resolve());
+        await gone.promise;
+        return { status: 200, body: 'too late' };
+      },
+    },
+  );
+  const failed = await fetch(`${url}/fails`);
+  expect([failed.status, await failed.text()]).toEqual([500, 'The answer could not be made.\n']);
+  await expect(fetch(`${url}/hangs`, { signal: AbortSignal.timeout(50) })).rejects.toThrow('timeout');
+  await gone.promise;
 });
 
 test('closes in time, although somebody keeps a connection open', async () => {
