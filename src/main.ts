@@ -1,6 +1,8 @@
 /** Wires everything: settings, connections, leadership, the loop and the telemetry server. */
 import { Registry } from 'prom-client';
 import { readConfig, type Config } from './config.ts';
+import { Recent } from './dashboard/recent.ts';
+import { dashboardRoutes } from './dashboard/routes.ts';
 import { Databases } from './database/databases.ts';
 import { ChangeReader } from './gate/changes.ts';
 import { gateRoutes } from './gate/routes.ts';
@@ -123,12 +125,12 @@ const main = async (): Promise<void> => {
       (controller?.synced === false ? 'caches have not synced' : undefined);
     return obstacle === undefined ? { ready: true } : { ready: false, reason: obstacle };
   };
-  const routes = config.gate
-    ? gateRoutes({
-        changes: new ChangeReader({ cluster, clock: systemClock }),
-        namespaces: config.watchNamespaces,
-      })
-    : [];
+  const recent = new Recent({ cluster, namespaces: config.watchNamespaces, log });
+  const changes = new ChangeReader({ cluster, clock: systemClock });
+  const routes = [
+    ...(config.gate ? gateRoutes({ changes, namespaces: config.watchNamespaces }) : []),
+    ...(config.dashboard ? dashboardRoutes(() => recent.read()) : []),
+  ];
   const server = await startServer({ port: config.httpPort, metrics: registry, ready, routes });
   log.info({ port: server.port, identity: config.identity }, 'started');
   const end = await election.run({

@@ -54,3 +54,12 @@ describe('notifications', () => {
       );
   });
 });
+
+test('the dashboard is served only where that was asked for', () => {
+  expect(readConfig({}).dashboard).toBe(false);
+  expect(readConfig({ SEGUE_DASHBOARD: 'false' }).dashboard).toBe(false);
+  expect(readConfig({ SEGUE_DASHBOARD: 'true' }).dashboard).toBe(true);
+  expect(() => readConfig({ SEGUE_DASHBOARD: 'yes' })).toThrow(
+    'SEGUE_DASHBOARD is "yes"; it must be true or false.',
+  );
+});
