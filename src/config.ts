@@ -11,10 +11,12 @@ export interface Config {
   /** Who this process is, in the Lease, the database's fence and Events: the pod's name. */
   readonly identity: string;
   readonly logLevel: LogLevel;
-  /** Port of /metrics, /healthz and /readyz; 0 takes a free one, which the first log line names. */
+  /** Port of /metrics, /healthz, /readyz and the dashboard; 0 takes a free one, which the first log line names. */
   readonly httpPort: number;
   /** Changes that are worked on at the same time. */
   readonly workers: number;
+  /** Whether the page of all changes is served, to whoever reaches the port. */
+  readonly dashboard: boolean;
   /** A kubeconfig file to use outside a cluster. */
   readonly kubeconfig: string | undefined;
 }
@@ -39,6 +41,12 @@ const level = (text: string | undefined): LogLevel => {
   throw new Error(`SEGUE_LOG_LEVEL is "${wanted}"; it must be one of ${logLevels.join(', ')}.`);
 };
 
+const flag = (name: string, text: string | undefined): boolean => {
+  if (text === undefined || text === '' || text === 'false') return false;
+  if (text === 'true') return true;
+  throw new Error(`${name} is "${text}"; it must be true or false.`);
+};
+
 const list = (text: string | undefined): readonly string[] =>
   (text ?? '')
     .split(',')
@@ -57,5 +65,6 @@ export const readConfig = (env: NodeJS.ProcessEnv = process.env): Config =>
     logLevel: level(env['SEGUE_LOG_LEVEL']),
     httpPort: whole('SEGUE_HTTP_PORT', env['SEGUE_HTTP_PORT'], { fallback: 8080, min: 0, max: 65_535 }),
     workers: whole('SEGUE_WORKERS', env['SEGUE_WORKERS'], { fallback: 4, min: 1, max: 64 }),
+    dashboard: flag('SEGUE_DASHBOARD', env['SEGUE_DASHBOARD']),
     kubeconfig: orNothing(env['KUBECONFIG']),
   });

@@ -1,6 +1,8 @@
 /** Wires everything: settings, connections, leadership, the loop and the telemetry server. */
 import { Registry } from 'prom-client';
 import { readConfig, type Config } from './config.ts';
+import { Recent } from './dashboard/recent.ts';
+import { dashboardRoutes } from './dashboard/routes.ts';
 import { Databases } from './database/databases.ts';
 import { connect, type Cluster } from './kube/client.ts';
 import { EventRecorder } from './kube/events.ts';
@@ -114,7 +116,13 @@ const main = async (): Promise<void> => {
       (controller?.synced === false ? 'caches have not synced' : undefined);
     return obstacle === undefined ? { ready: true } : { ready: false, reason: obstacle };
   };
-  const server = await startServer({ port: config.httpPort, metrics: registry, ready });
+  const recent = new Recent({ cluster, namespaces: config.watchNamespaces, log });
+  const server = await startServer({
+    port: config.httpPort,
+    metrics: registry,
+    ready,
+    routes: config.dashboard ? dashboardRoutes(() => recent.read()) : [],
+  });
   log.info({ port: server.port, identity: config.identity }, 'started');
   const end = await election.run({
     signal: stop,

@@ -56,6 +56,7 @@ export interface Answer {
   readonly status: number;
   /** Its media type; default plain text. */
   readonly type?: string;
+  /** Names in lower case. With an `etag`, whoever has that answer already gets 304 instead. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: string;
 }
@@ -93,10 +94,24 @@ async function respond(
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   const answer = await answerTo(options, request, gone.signal);
-  const { status, type = 'text/plain; charset=utf-8', headers, body } = answer;
-  const length = status === 304 ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(body) };
-  response.writeHead(status, { ...length, ...headers });
-  response.end(request.method === 'HEAD' || status === 304 ? undefined : body);
+  const { type = 'text/plain; charset=utf-8', headers, body } = answer;
+  if (isKnown(answer, request)) {
+    response.writeHead(304, headers).end();
+    return;
+  }
+  response.writeHead(answer.status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** True if whoever asks has this very answer already. A proxy that packs it makes its tag a weak one. */
+function isKnown({ status, headers }: Answer, request: IncomingMessage): boolean {
+  const etag = headers?.['etag'];
+  const known = request.headers['if-none-match']?.split(',').map((tag) => tag.trim().replace(/^W\//u, ''));
+  return status === 200 && etag !== undefined && known?.includes(etag) === true;
 }
 
 async function answerTo(
