@@ -89,7 +89,7 @@ export const backfilling = (now: number, percent: number, rowsPerSecond: number)
       {
         deployment: 'shop',
         strategy: 'BlueGreen',
-        step: 'Waits for phase SwitchReads.',
+        step: 'Done',
         podsByCode: { 'writes-both': 3 },
       },
     ],

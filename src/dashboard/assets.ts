@@ -189,6 +189,7 @@ footer,
 
 #changes {
   display: grid;
+  grid-template-columns: minmax(0, 1fr);
   gap: 0.8rem;
   margin: 0;
   padding: 0;
@@ -218,7 +219,7 @@ article > header {
 }
 
 .sign {
-  margin-right: 0.4em;
+  margin-right: 0.35em;
 }
 
 .standing {
@@ -260,7 +261,7 @@ article > header {
 }
 
 .track li {
-  padding: 0.2rem 0.6rem;
+  padding: 0.2rem 0.4rem;
   color: var(--quiet);
   border: 1px solid var(--line);
   border-radius: 0.3rem;
@@ -449,7 +450,29 @@ summary {
   <path d="M3 5h4v6h6M10 8l3 3-3 3" fill="none" stroke="#fff" stroke-width="1.6" />
 </svg>
 `,
-  'dashboard.js': `// tree.ts
+  'dashboard.js': `// filter.ts
+var groups = {
+  attention: ["stalled", "awaiting-approval", "failed"],
+  open: ["stalled", "awaiting-approval", "suspended", "waiting", "working", "new"],
+  over: ["completed", "rolled-back", "failed"]
+};
+var needsPerson = ({ standing }) => groups["attention"]?.includes(standing) === true;
+var fits = (view, { words: words2, group: group2 }) => {
+  if (groups[group2]?.includes(view.standing) === false) return false;
+  const text = [
+    view.namespace,
+    view.name,
+    view.table,
+    view.kind,
+    view.phase,
+    view.standing,
+    view.reason,
+    view.message
+  ].join(" ").toLowerCase();
+  return words2.toLowerCase().split(/\\s+/u).every((word) => text.includes(word));
+};
+
+// tree.ts
 var el = (tag, attributes = {}, ...children) => ({
   tag,
   attributes: Object.fromEntries(
@@ -628,7 +651,7 @@ var backfill = ({ backfill: backfill2, phase, name }, now) => {
     numbers2(
       ["Rows filled", rows(rowsDone, rowsTotal)],
       ["Rows per second", count(rowsPerSecond)],
-      ["Done", estimatedCompletion === void 0 ? void 0 : relative(estimatedCompletion, now)],
+      ["Estimated end", estimatedCompletion === void 0 ? void 0 : relative(estimatedCompletion, now)],
       ["Workers", count(workers)],
       ["Slowed down by", throttledBy],
       ["Bad rows", badRows === 0 ? void 0 : count(badRows)]
@@ -654,7 +677,7 @@ var quarantine = ({ quarantine: quarantine2, phase }, now) => {
   return [
     numbers2(
       ["Quarantine began", relative(startedAt, now)],
-      ["Old columns may go", relative(endsAt, now)],
+      ["Quarantine over", relative(endsAt, now)],
       ["Hidden", hiddenAt === void 0 ? void 0 : relative(hiddenAt, now)],
       [
         "Last use",
@@ -796,26 +819,15 @@ var card = (view, samples, now) => el(
   )
 );
 
-// filter.ts
-var groups = {
-  attention: ["stalled", "awaiting-approval", "failed"],
-  open: ["stalled", "awaiting-approval", "suspended", "waiting", "working", "new"],
-  over: ["completed", "rolled-back", "failed"]
-};
-var needsPerson = ({ standing }) => groups["attention"]?.includes(standing) === true;
-var fits = (view, { words: words2, group: group2 }) => {
-  if (groups[group2]?.includes(view.standing) === false) return false;
-  const text = [
-    view.namespace,
-    view.name,
-    view.table,
-    view.kind,
-    view.phase,
-    view.standing,
-    view.reason,
-    view.message
-  ].join(" ").toLowerCase();
-  return words2.toLowerCase().split(/\\s+/u).every((word) => text.includes(word));
+// list.ts
+var mostShown = 200;
+var note = (text) => el("li", { class: "none" }, text);
+var listOf = ({ changes: changes2, trends: trends2, now }, wanted) => {
+  const found = changes2.filter((view) => fits(view, wanted));
+  const cards = found.slice(0, mostShown).map((view) => card(view, trends2.of(view.uid), now));
+  const rest = found.length - cards.length;
+  const items = found.length === 0 ? [note(changes2.length === 0 ? "There is no SchemaChange yet." : "No change fits.")] : rest === 0 ? cards : [...cards, note(\`\${rest} more are not shown; find them by a word of their name or table.\`)];
+  return { items, found: found.length };
 };
 
 // news.ts
@@ -906,14 +918,10 @@ var say = (id, text) => {
 };
 var show = () => {
   if (changes === void 0) return;
-  const shown = changes.filter((view) => fits(view, { words: words.value, group: group.value }));
-  const now = Date.now();
-  const none = changes.length === 0 ? "There is no SchemaChange yet." : "No change fits.";
-  patchChildren(
-    list,
-    shown.length === 0 ? [el("li", { class: "none" }, none)] : shown.map((view) => card(view, trends.of(view.uid), now))
-  );
-  say("count", \`\${shown.length} of \${changes.length}\`);
+  const wanted = { words: words.value, group: group.value };
+  const { items, found } = listOf({ changes, trends, now: Date.now() }, wanted);
+  patchChildren(list, items);
+  say("count", \`\${found} of \${changes.length}\`);
   const waiting = changes.filter(needsPerson).length;
   document.title = waiting === 0 ? "Segue" : \`(\${waiting}) Segue\`;
 };

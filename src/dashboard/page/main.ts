@@ -1,10 +1,9 @@
 /** The page: asks the operator again and again, and shows what it says. */
 import type { ChangeView } from '../view.ts';
-import { card } from './card.ts';
-import { fits, needsPerson } from './filter.ts';
+import { needsPerson } from './filter.ts';
+import { listOf } from './list.ts';
 import { newsOf } from './news.ts';
 import { patchChildren } from './patch.ts';
-import { el } from './tree.ts';
 import { Trends } from './trend.ts';
 
 const pollMs = 2_000;
@@ -32,16 +31,10 @@ const say = (id: string, text: string): void => {
 
 const show = (): void => {
   if (changes === undefined) return;
-  const shown = changes.filter((view) => fits(view, { words: words.value, group: group.value }));
-  const now = Date.now();
-  const none = changes.length === 0 ? 'There is no SchemaChange yet.' : 'No change fits.';
-  patchChildren(
-    list,
-    shown.length === 0
-      ? [el('li', { class: 'none' }, none)]
-      : shown.map((view) => card(view, trends.of(view.uid), now)),
-  );
-  say('count', `${shown.length} of ${changes.length}`);
+  const wanted = { words: words.value, group: group.value };
+  const { items, found } = listOf({ changes, trends, now: Date.now() }, wanted);
+  patchChildren(list, items);
+  say('count', `${found} of ${changes.length}`);
   const waiting = changes.filter(needsPerson).length;
   document.title = waiting === 0 ? 'Segue' : `(${waiting}) Segue`;
 };

@@ -34,7 +34,7 @@ const backfill = ({ backfill, phase, name }: ChangeView, now: number): readonly 
     numbers(
       ['Rows filled', rows(rowsDone, rowsTotal)],
       ['Rows per second', count(rowsPerSecond)],
-      ['Done', estimatedCompletion === undefined ? undefined : relative(estimatedCompletion, now)],
+      ['Estimated end', estimatedCompletion === undefined ? undefined : relative(estimatedCompletion, now)],
       ['Workers', count(workers)],
       ['Slowed down by', throttledBy],
       ['Bad rows', badRows === 0 ? undefined : count(badRows)],
@@ -62,7 +62,7 @@ const quarantine = ({ quarantine, phase }: ChangeView, now: number): readonly El
   return [
     numbers(
       ['Quarantine began', relative(startedAt, now)],
-      ['Old columns may go', relative(endsAt, now)],
+      ['Quarantine over', relative(endsAt, now)],
       ['Hidden', hiddenAt === undefined ? undefined : relative(hiddenAt, now)],
       [
         'Last use',

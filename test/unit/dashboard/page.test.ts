@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { resourceOf, samples } from '../../../dev/dashboard/samples.ts';
 import { card } from '../../../src/dashboard/page/card.ts';
 import { fits, needsPerson } from '../../../src/dashboard/page/filter.ts';
+import { listOf } from '../../../src/dashboard/page/list.ts';
 import { newsOf } from '../../../src/dashboard/page/news.ts';
 import type { Content } from '../../../src/dashboard/page/tree.ts';
 import { pointsOf, Trends } from '../../../src/dashboard/page/trend.ts';
@@ -88,7 +89,7 @@ describe('cards', () => {
     const element = card(backfilling, samples, now);
     const text = textOf(element);
     expect(text).toContain('Rows filled|2,024,820 of about 4,821,000');
-    expect(text).toContain('Deployment shop|0|3|0|0|Blue green|–|Waits for phase SwitchReads.');
+    expect(text).toContain('Deployment shop|0|3|0|0|Blue green|–|Done');
     expect(JSON.stringify(element)).toContain(
       'Rows per second over the last 1 min: now 10,000, between 5,000 and 10,000',
     );
@@ -122,6 +123,34 @@ describe('what is shown', () => {
     expect(shown('', 'over')).toEqual(['users-email-lower']);
     expect(shown('', 'open')).toHaveLength(4);
     expect(views.filter(needsPerson)).toHaveLength(2);
+  });
+});
+
+describe('the list', () => {
+  const trends = new Trends();
+  const many = Array.from({ length: 203 }, (_, n) => ({ ...backfilling, uid: `${n}`, name: `many-${n}` }));
+  const draw = (changes: readonly ChangeView[], text = '') => {
+    const { items, found } = listOf({ changes, trends, now }, { words: text, group: 'all' });
+    return { found, items: items.length, last: items.map(textOf).at(-1) };
+  };
+
+  test('is no longer than a browser likes; the rest is found', () => {
+    expect(draw(many)).toEqual({
+      found: 203,
+      items: 201,
+      last: '3 more are not shown; find them by a word of their name or table.',
+    });
+    expect(draw(many, 'many-202')).toMatchObject({
+      found: 1,
+      items: 1,
+      last: expect.stringContaining('many-202'),
+    });
+    expect(draw(many.slice(0, 200))).toMatchObject({ found: 200, items: 200 });
+  });
+
+  test('says why it is empty', () => {
+    expect(draw([])).toEqual({ found: 0, items: 1, last: 'There is no SchemaChange yet.' });
+    expect(draw(many, 'nowhere')).toEqual({ found: 0, items: 1, last: 'No change fits.' });
   });
 });
 
