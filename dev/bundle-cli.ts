@@ -42,6 +42,12 @@ await build({
       '#!/usr/bin/env node',
       "import { createRequire } from 'node:module';",
       'const require = createRequire(import.meta.url), __dirname = import.meta.dirname, __filename = import.meta.filename;',
+      // An older Node would fail somewhere within, and say nothing that helps.
+      "{ const [major, minor] = process.versions.node.split('.').map(Number);",
+      'if (major < 24 || (major === 24 && minor < 9)) {',
+      '  process.stderr.write(`kubectl-segue needs Node.js 24.9 or later; this is ${process.versions.node}.\\n`);',
+      '  process.exit(2);',
+      '} }',
     ].join('\n'),
   },
 });

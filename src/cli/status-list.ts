@@ -4,9 +4,6 @@ import { isInTrouble, type Standing } from './standing.ts';
 import { renderTable, type Cell } from './tree.ts';
 import type { Terminal } from './verb.ts';
 
-const tableOf = ({ table, change }: Standing): string =>
-  table === undefined ? change : `${change} ${table}`;
-
 /** By namespace and name, so that a list that is drawn again stands still. */
 export const inOrder = (standings: readonly Standing[]): readonly Standing[] =>
   [...standings].sort((one, other) =>
@@ -27,7 +24,7 @@ export const statusList = (
     return [
       ...(everywhere ? [{ text: standing.namespace }] : []),
       { text: standing.name },
-      { text: tableOf(standing) },
+      { text: standing.table ?? '' },
       { text: standing.phase, tone },
       { text: standing.progress ?? '' },
       { text: standing.ready ? 'True' : 'False' },
@@ -36,6 +33,6 @@ export const statusList = (
       { text: standing.message.replaceAll('\n', ' ') },
     ];
   });
-  const heading = ['NAME', 'CHANGE', 'PHASE', 'PROGRESS', 'READY', 'REASON', 'AGE', 'MESSAGE'];
+  const heading = ['NAME', 'TABLE', 'PHASE', 'PROGRESS', 'READY', 'REASON', 'AGE', 'MESSAGE'];
   return renderTable(everywhere ? ['NAMESPACE', ...heading] : heading, rows, look);
 };

@@ -19,7 +19,9 @@ interface View {
 }
 
 const tickMs = 1_000;
-const clearScreen = '\u001B[H\u001B[2J\u001B[3J';
+// The screen is cleared once; then each line is written over the former one, so that nothing flickers.
+const clearScreen = '\u001B[2J';
+const overwritten = (text: string): string => `\u001B[H${text.replaceAll('\n', '\u001B[K\n')}\u001B[J`;
 
 const textOf = ({ context, name, everywhere }: View, standings: readonly Standing[], now: number): string => {
   const [only] = standings;
@@ -75,6 +77,7 @@ const watch = async (view: View): Promise<ExitCode> => {
   const { context, name, everywhere, output } = view;
   const redraws = context.columns !== undefined && output === 'text';
   const log = new ChangeLog(view);
+  if (redraws) context.out(clearScreen);
   const namespace = everywhere ? undefined : context.namespace;
   const { signal } = context;
   const changes = follow({ cluster: context.cluster(), namespace, name, everyMs: tickMs, signal });
@@ -85,7 +88,7 @@ const watch = async (view: View): Promise<ExitCode> => {
       context.err(`SchemaChange ${name} was deleted.\n`);
       return 1;
     }
-    if (redraws) context.out(`${clearScreen}${textOf(view, standings, now)}`);
+    if (redraws) context.out(overwritten(textOf(view, standings, now)));
     else log.say(standings);
     if (name !== undefined && items.every(isEnded)) return codeOf(standings);
   }

@@ -72,7 +72,7 @@ export const renderTable = (
       let left = look.columns ?? Infinity;
       const cells = row.map(({ text, tone }, column) => {
         const padded = column === row.length - 1 ? text : text.padEnd((widths[column] ?? 0) + 3);
-        const shown = padded.length > left ? `${padded.slice(0, Math.max(0, left - 1))}…` : padded;
+        const shown = text.length > left ? `${text.slice(0, Math.max(0, left - 1))}…` : padded.slice(0, left);
         left -= shown.length;
         return left < 0 || shown === '…' ? '' : paint(look, shown, tone);
       });

@@ -170,9 +170,9 @@ describe('status', () => {
     const list = await runVerb(['status'], { cluster });
     expect(list.code).toBe(1);
     expect(list.out.split('\n').map((line) => line.split(/ {2,}/).slice(0, 6))).toEqual([
-      ['NAME', 'CHANGE', 'PHASE', 'PROGRESS', 'READY', 'REASON'],
-      ['stuck', 'replaceColumns public.customers', 'Backfill', '3/6 43%', 'False', 'LockGivenUp'],
-      ['well', 'replaceColumns public.customers', 'Backfill', '3/6 43%', 'False', 'Progressing'],
+      ['NAME', 'TABLE', 'PHASE', 'PROGRESS', 'READY', 'REASON'],
+      ['stuck', 'public.customers', 'Backfill', '3/6 43%', 'False', 'LockGivenUp'],
+      ['well', 'public.customers', 'Backfill', '3/6 43%', 'False', 'Progressing'],
       [''],
     ]);
     const all = await runVerb(['status', '-A'], { cluster });
@@ -302,11 +302,11 @@ describe('status -w', () => {
       columns: 80,
       onOut: () => {
         drawn += 1;
-        if (drawn === 1) void cluster.become(end);
+        if (drawn === 2) void cluster.become(end);
       },
     });
     expect(code).toBe(0);
-    const screens = out.split('\u001B[H\u001B[2J\u001B[3J');
+    const screens = out.replaceAll('\u001B[K', '').split('\u001B[H');
     expect(screens[1]).toContain('● Backfill');
     expect(screens.at(-1)).toContain('✔ Drop');
   });
