@@ -20,6 +20,9 @@ const keys = /\bKeys: .*/su;
 /** As PostgreSQL quotes the row that is in the way. */
 const keyDetail = /(\b(?:Key|key) \([^)]*\)=)\(.*/su;
 
+/** A literal in a statement that is quoted; not the apostrophe of a word. */
+const literal = /(?<!\w)[ebnx]?'(?:[^']|'')*'/giu;
+
 /** A text without URIs, passwords and row values. */
 export const cleanText = (text: string): string =>
   redact(text.replaceAll(uri, `$1://${gone}`))
@@ -51,6 +54,10 @@ const annotations = (value: Json): Json =>
       )
     : gone;
 
+/** What people are told, which may quote a statement. */
+const said = (value: Json): Json =>
+  typeof value === 'string' ? cleanText(value.replaceAll(literal, gone)) : clean(value);
+
 const counted = (value: Json): Json => (Array.isArray(value) ? `(${value.length} removed)` : gone);
 
 /** What becomes of a member, by its name, wherever it stands. */
@@ -59,6 +66,10 @@ const members: Readonly<Record<string, (value: Json) => Json>> = {
   env: valuesGone,
   headers: valuesGone,
   httpHeaders: valuesGone,
+  // Of an HTTPRoute's filters and matches.
+  set: valuesGone,
+  add: valuesGone,
+  queryParams: valuesGone,
   data: valuesGone,
   stringData: valuesGone,
   binaryData: valuesGone,
@@ -66,6 +77,9 @@ const members: Readonly<Record<string, (value: Json) => Json>> = {
   command: counted,
   sampleKeys: counted,
   sampleBadKeys: counted,
+  statement: said,
+  message: said,
+  note: said,
   managedFields: () => undefined,
 };
 

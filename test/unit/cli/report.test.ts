@@ -83,6 +83,16 @@ const change = aChange({
     conditions: conditions('VerificationFailed', `Keys: ${secret}`, 'Stalled'),
     backfill: { rowsDone: 1, percent: 1, rowsPerSecond: 0, workers: 0, badRows: 1, sampleBadKeys: [secret] },
     verification: { share: 100, rowsCompared: 9, mismatches: 2, sampleKeys: [secret, secret] },
+    quarantine: {
+      startedAt: '2026-01-02T03:00:00Z',
+      endsAt: '2026-01-03T03:00:00Z',
+      lastUse: {
+        at: '2026-01-02T03:00:00Z',
+        by: 'reporting',
+        kind: 'Read',
+        statement: `SELECT first_name FROM customers WHERE note = E'it''s ${secret}'`,
+      },
+    },
   },
 });
 
@@ -125,7 +135,8 @@ beforeEach(async () => {
     spec: { holderIdentity: 'segue-abc' },
   } as never);
   await put(services, { metadata: meta('shop'), spec: { selector: labels } } as never);
-  await put(httpRoutes, { metadata: meta('shop'), spec: {} } as never);
+  const filter = { requestHeaderModifier: { set: [{ name: 'x-key', value: secret }] } };
+  await put(httpRoutes, { metadata: meta('shop'), spec: { rules: [{ filters: [filter] }] } } as never);
   await put(pods, {
     metadata: meta('shop-1'),
     spec: template.spec,
@@ -260,6 +271,14 @@ test.each([
   ['image shop:2 of ns/name', 'image shop:2 of ns/name'],
 ])('%s becomes %s', (text, expected) => {
   expect(cleanText(text)).toBe(expected);
+});
+
+test('a message keeps its apostrophes, and loses what a statement in it says of rows', () => {
+  const message = "It can't be read: WHERE name = 'Ann' OR city = 'Lee''s'; the column's gone.";
+  expect(clean({ message })).toEqual({
+    message: "It can't be read: WHERE name = (removed) OR city = (removed); the column's gone.",
+  });
+  expect(clean({ message: { text: 'x' } })).toEqual({ message: { text: 'x' } });
 });
 
 test('values go whatever stands where they do', () => {
