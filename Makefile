@@ -84,3 +84,7 @@ cluster-down: deps ## End the local cluster
 operator-image: deps ## The operator's image, loaded into the local cluster
 	@npm run --silent bundle
 	@node dev/cluster/image.ts --name segue:dev --file build/segue.mjs:/app/segue.mjs --file build/libpg-query.wasm:/app/libpg-query.wasm --entrypoint '["/usr/local/bin/node","/app/segue.mjs"]'
+
+.PHONY: kubectl-segue
+kubectl-segue: deps ## The kubectl plugin as one file, build/kubectl-segue.mjs
+	@npm run --silent bundle:cli

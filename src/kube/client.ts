@@ -58,6 +58,8 @@ export interface PatchOptions extends CallOptions {
   /** `strategic` merges lists by their keys, and is not for custom resources. */
   readonly type: 'json' | 'merge' | 'strategic';
   readonly subresource?: string | undefined;
+  /** Default: `segue`. */
+  readonly fieldManager?: string | undefined;
   readonly dryRun?: boolean | undefined;
 }
 
@@ -238,7 +240,10 @@ class RestCluster implements Cluster {
         resource: ref.resource,
         path: objectPath(ref, options.subresource),
         what: named(ref, options.subresource),
-        query: { fieldManager, dryRun: options.dryRun === true ? 'All' : undefined },
+        query: {
+          fieldManager: options.fieldManager ?? fieldManager,
+          dryRun: options.dryRun === true ? 'All' : undefined,
+        },
         body,
         contentType: patchTypes[options.type],
       },

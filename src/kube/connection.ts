@@ -10,10 +10,11 @@ import { createHash } from 'node:crypto';
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
+import { readKubeconfig } from './kubeconfig.ts';
 
 export interface ConnectionOptions {
-  /** Path of a kubeconfig; without it, the pod's service account. */
-  readonly kubeconfig?: string | undefined;
+  /** Path of a kubeconfig, or of several to merge; without it, the pod's service account. */
+  readonly kubeconfig?: string | readonly string[] | undefined;
   /** The context to use; default: the kubeconfig's current one. */
   readonly context?: string | undefined;
   /** Where `/var/run/secrets/kubernetes.io/serviceaccount` hangs, for a pod with another root. */
@@ -54,17 +55,18 @@ export class Connection {
 
   /** @throws if the kubeconfig can't be read or names no cluster. Nothing is connected yet. */
   constructor(options: ConnectionOptions) {
-    this.#config = new KubeConfig();
-    if (options.kubeconfig === undefined) this.#config.loadFromCluster(options.serviceAccountRoot);
-    else this.#config.loadFromFile(options.kubeconfig);
+    const { kubeconfig } = options;
+    const files = typeof kubeconfig === 'string' ? [kubeconfig] : kubeconfig;
+    this.#config = files === undefined ? new KubeConfig() : readKubeconfig(files);
+    if (files === undefined) this.#config.loadFromCluster(options.serviceAccountRoot);
     if (options.context !== undefined) this.#config.setCurrentContext(options.context);
     const cluster = this.#config.getCurrentCluster();
     if (cluster === null || !URL.canParse(cluster.server)) {
       throw new Error(
-        options.kubeconfig === undefined
+        files === undefined
           ? 'No API server: not in a pod (KUBERNETES_SERVICE_HOST is not set), and no kubeconfig was given.'
-          : `The kubeconfig ${options.kubeconfig} names no cluster for the context ` +
-              `"${this.#config.getCurrentContext()}"; choose one of its contexts.`,
+          : `The kubeconfig ${files.join(', ')} names no cluster for the context ` +
+              `"${this.#config.getCurrentContext() ?? ''}"; choose one of its contexts${this.#contexts()}.`,
       );
     }
     if (cluster.proxyUrl?.startsWith('socks')) {
@@ -72,6 +74,11 @@ export class Connection {
     }
     this.server = cluster.server.replace(/\/+$/, '');
     this.namespace = this.#config.getContextObject(this.#config.getCurrentContext())?.namespace?.trim();
+  }
+
+  #contexts(): string {
+    const names = this.#config.getContexts().map(({ name }) => name);
+    return names.length === 0 ? '' : `: ${names.join(', ')}`;
   }
 
   /** The pool and the headers for the next request. @throws if the credentials can't be read. */

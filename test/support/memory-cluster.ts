@@ -8,7 +8,7 @@ import type {
   Partially,
   PatchOptions,
 } from '../../src/kube/client.ts';
-import { type Ref, type Resource, collectionPath, keyOf, objectPath } from '../../src/kube/resources.ts';
+import { type Ref, type Resource, keyOf, objectPath } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import type { WatchEvent } from '../../src/kube/watch.ts';
 
@@ -85,9 +85,10 @@ export class MemoryCluster implements Cluster {
       return key === '' ? [] : [[key, value] as const];
     });
     return await this.#call('list', { resource, namespace, name: '' }, options, () => {
-      const folder = `${collectionPath(resource, namespace)}/`;
       const items = [...this.objects].flatMap(([path, { metadata }]) =>
-        path.startsWith(folder) && wanted.every(([key, value]) => metadata.labels?.[key] === value)
+        path === objectPath({ resource, namespace: metadata.namespace, name: metadata.name }) &&
+        (namespace === undefined || metadata.namespace === namespace) &&
+        wanted.every(([key, value]) => metadata.labels?.[key] === value)
           ? [this.objects.get(path) as T]
           : [],
       );
