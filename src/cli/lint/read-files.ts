@@ -40,7 +40,7 @@ export const readFiles = async (
       );
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? '';
-      context.err(`${name} can't be read: ${causes[code] ?? code}.\n`);
+      context.err(`${name} can’t be read: ${causes[code] ?? code}.\n`);
       return undefined;
     }
   }

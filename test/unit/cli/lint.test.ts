@@ -7,7 +7,7 @@ import { findingsIn } from '../../../src/cli/lint/check.ts';
 import type { Finding } from '../../../src/cli/lint/finding.ts';
 import { readManifests } from '../../../src/cli/lint/manifests.ts';
 import { notJudged } from '../../../src/cli/lint/report.ts';
-import { say } from './terminal.ts';
+import { say } from '../../support/terminal.ts';
 
 type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 type JsonObject = { readonly [key: string]: Json };

@@ -1,6 +1,6 @@
 /** A terminal that keeps what is written to it. */
-import type { Cluster } from '../../../src/kube/client.ts';
-import type { Context, ExitCode, Given, Verb } from '../../../src/cli/verb.ts';
+import type { Cluster } from '../../src/kube/client.ts';
+import type { Context, ExitCode, Given, Verb } from '../../src/cli/verb.ts';
 
 export interface Said {
   readonly code: ExitCode;
