@@ -42,7 +42,7 @@ const typesOf = (spec: ChangeSpec, table: TableFacts): Readonly<Record<string, s
 
 const value = (text: string): Sql => sql`(${expressionSql(text)})`;
 
-const condition = (text: string): Sql => sql`(${expressionSql(text)})::pg_catalog.bool`;
+const condition = (text: string): Sql => sql`(${expressionSql(text)}) IS TRUE`;
 
 const questionsOf = (spec: ChangeSpec, table: TableFacts): readonly Question[] => {
   const types = typesOf(spec, table);
