@@ -49,7 +49,7 @@ interface Migration {
   readonly sql: string;
   readonly answers?: Readonly<Record<string, string>>;
   /** What makes of the direct result what is meant to come out. */
-  readonly then?: string;
+  readonly renames?: string;
   readonly kinds: readonly string[];
 }
 
@@ -70,8 +70,14 @@ const migrations: readonly Migration[] = [
       ALTER TABLE orders ADD UNIQUE (customer, code);
       COMMIT;`,
     kinds: [
-      ...['addColumn', 'addColumn', 'addColumn', 'createIndex', 'createIndex', 'addConstraint'],
-      ...['addConstraint', 'addConstraint'],
+      'addColumn',
+      'addColumn',
+      'addColumn',
+      'createIndex',
+      'createIndex',
+      'addConstraint',
+      'addConstraint',
+      'addConstraint',
     ],
   },
   {
@@ -89,7 +95,7 @@ const migrations: readonly Migration[] = [
       'last_name: "NULL"': "last_name: split_part(full_name, ' ', 2)",
       'backward: "NULL"': 'backward: code_bigint::text',
     },
-    then: 'ALTER TABLE orders RENAME COLUMN code TO code_bigint',
+    renames: 'ALTER TABLE orders RENAME COLUMN code TO code_bigint',
     kinds: ['replaceColumns', 'dropColumn', 'renameColumn', 'changeType'],
   },
   {
@@ -113,10 +119,10 @@ DROP INDEX orders_customer;`,
 
 test.each(migrations)(
   'the same schema as by the SQL itself: $name',
-  async ({ sql, answers = {}, then, kinds }) => {
+  async ({ sql, answers = {}, renames, kinds }) => {
     await direct.script(before);
     await direct.script(sql);
-    if (then !== undefined) await direct.script(then);
+    if (renames !== undefined) await direct.script(renames);
 
     await gradual.script(before);
     const imported = await say(importSql, { filename: ['-'] }, sql);

@@ -74,7 +74,7 @@ const ofFlyway = (file: string, sql: string): Changelog | undefined => {
 const header = /^\s*--\s*liquibase\s+formatted\s+sql\b/i;
 const opening = /^\s*--\s*changeset\s+(?<author>"[^"]*"|[^\s:]+):(?<id>"[^"]*"|\S+)(?<attributes>.*)$/i;
 const directive =
-  /^\s*--\s*(?<name>rollback|preconditions?|precondition-[a-z-]+|comment|validchecksum|ignorelines|property|tablename|liquibase)\b:?\s*(?<value>.*)$/i;
+  /^\s*--\s*(?<name>rollback|precondition-[a-z-]+|preconditions?|comment|validchecksum|ignorelines|property|tablename|liquibase)\b:?\s*(?<value>.*)$/i;
 
 interface Draft {
   readonly author: string;

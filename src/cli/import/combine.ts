@@ -148,13 +148,14 @@ const replacing = (
   };
 };
 
-/** True if an operation says something of one of the columns: better too often than too seldom. */
+const escaped = (name: string): string => name.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
+
+/** True if an operation says something of one of the columns, in a text of a function too: better too often. */
 const mentions = (operation: Operation, table: string, columns: readonly string[]): boolean => {
-  if (operation.kind === 'control') return false;
-  if (operation.kind === 'other')
-    return columns.some((name) => operation.text.toLowerCase().includes(name.toLowerCase()));
-  if (operation.table !== table) return false;
-  return columns.some((name) => operation.text.toLowerCase().includes(name.toLowerCase()));
+  if (operation.kind === 'control' || (operation.kind !== 'other' && operation.table !== table)) return false;
+  return columns.some((name) =>
+    new RegExp(String.raw`(?<![\p{L}\p{N}_])${escaped(name)}(?![\p{L}\p{N}_])`, 'iu').test(operation.text),
+  );
 };
 
 /** What follows an ADD COLUMN and belongs to it. */
