@@ -195,7 +195,7 @@ const ofLiquibase = (file: string, text: string): Changelog => {
 };
 
 /** Reads one file. */
-export const readChangelog = (file: string, text: string): Changelog => {
+const readChangelog = (file: string, text: string): Changelog => {
   if (header.test(text.split('\n').find((line) => line.trim() !== '') ?? '')) return ofLiquibase(file, text);
   const named = ofFlyway(file, text);
   if (named) return named;

@@ -4,7 +4,8 @@ import { changeOf } from '../../changes/registry.ts';
 import { parseScript } from '../../sql/script.ts';
 import { textViolations } from '../lint/sql-faults.ts';
 import type { Changeset, LeftOut } from './changelog.ts';
-import { combine, type ImportedChange, type Piece } from './combine.ts';
+import { combine } from './combine.ts';
+import type { ImportedChange, Piece } from './piece.ts';
 import { readStatement } from './read-statement.ts';
 import { scriptChange } from './script-change.ts';
 

@@ -1,5 +1,6 @@
 /** From statements to operations: what PostgreSQL's parser says they are, cut out of their text. Pure. */
 import type { Statement } from '../../sql/script.ts';
+import { columnsIn } from '../../sql/expression.ts';
 import { nodesOf, relationsOf, wordsOf } from '../../sql/tree.ts';
 import { columnDefinition } from './column-definition.ts';
 import { readConstraint } from './read-constraint.ts';
@@ -87,17 +88,28 @@ const alone = (text: string, clauses: readonly (readonly Word[])[], n: number): 
   return `${head} ${textOf(text, clauses[n] ?? [])}`;
 };
 
-/** `SET a = x, b = y`, one word list for each; undefined for `(a, b) = …`. */
-const assignments = (text: string): readonly Assignment[] | undefined => {
+interface Part extends Assignment {
+  /** The same as an UPDATE of its own. */
+  readonly text: string;
+}
+
+/** `SET a = x, b = y` as single assignments; undefined where they can't be told apart. */
+const assignments = (text: string): readonly Part[] | undefined => {
   const words = wordsIn(text);
   const from = words.findIndex(({ key, depth }) => key === 'SET' && depth === 0);
   const to = words.findIndex(({ key, depth }, n) => n > from && key === 'WHERE' && depth === 0);
   const parts = splitAt(words.slice(from + 1, to < 0 ? undefined : to), ({ key }) => key === ',');
+  if (!parts.every((part) => part[1]?.key === '=')) return undefined;
+  const head = textOf(text, words.slice(0, from + 1));
   const set = parts.map((part) => ({
     column: nameOf(part[0]?.text ?? ''),
     expression: textOf(text, part.slice(2)),
+    text: parts.length === 1 ? text : `${head} ${textOf(text, part)}`,
   }));
-  return parts.every((part) => part[1]?.key === '=') ? set : undefined;
+  const assigned = set.map(({ column }) => column);
+  // What reads a column that the same statement sets reads its value of before.
+  const apart = set.every(({ expression }) => !columnsIn(expression).some((name) => assigned.includes(name)));
+  return apart || set.length === 1 ? set : undefined;
 };
 
 /** True for `WHERE c IS NULL` of a column that is set. */
@@ -119,7 +131,7 @@ const update = (statement: Statement, node: Members): readonly Operation[] => {
   const alias = (node['relation'] as Members)['alias'];
   const set = simple && alias === undefined ? assignments(statement.text) : undefined;
   return set !== undefined && fillsGaps(node['whereClause'], set)
-    ? [{ kind: 'fill', table, set, ...at }]
+    ? set.map(({ text, ...one }) => ({ kind: 'fill', table, set: [one], line: at.line, text }))
     : [{ kind: 'other', script: 'expand', table, ...at }];
 };
 

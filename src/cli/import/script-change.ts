@@ -5,7 +5,7 @@ import { sqlChange } from '../../changes/sql.ts';
 import { tableNameOf } from '../../changes/table-name.ts';
 import { nodesOf, relationsOf } from '../../sql/tree.ts';
 import { supposedTable } from '../plan/supposed-table.ts';
-import type { ImportedChange } from './combine.ts';
+import type { ImportedChange } from './piece.ts';
 import type { OperationOf } from './operation.ts';
 import { tableOf } from './read-statement.ts';
 

@@ -23,7 +23,7 @@ export interface SoundManifest {
 }
 
 /** namespace/name as far as the manifest says. */
-export const resourceOf = ({ value }: Manifest): string => {
+const resourceOf = ({ value }: Manifest): string => {
   const { namespace, name, generateName } = isMapping(value['metadata']) ? value['metadata'] : {};
   const own = typeof name === 'string' ? name : typeof generateName === 'string' ? `${generateName}…` : '?';
   return typeof namespace === 'string' ? `${namespace}/${own}` : own;
@@ -33,7 +33,9 @@ export const resourceOf = ({ value }: Manifest): string => {
 export const judgeManifest = (
   manifest: Manifest,
 ): { readonly faults: readonly Fault[]; readonly sound?: SoundManifest } => {
-  const whole = withDefaults(crdSchema, manifest.value);
+  // The API server takes no status from a manifest, whatever it says.
+  const { status: _, ...value } = manifest.value;
+  const whole = withDefaults(crdSchema, value);
   const structure = [...nameFaults(manifest.value), ...structureFaults(crdSchema, whole)];
   const faults = [...structure, ...ruleFaults(crdSchema, whole, structure)];
   if (faults.length > 0 || !isMapping(whole)) return { faults };

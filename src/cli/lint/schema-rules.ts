@@ -11,7 +11,7 @@ const environment = new Environment({
 );
 
 /** A rule that compares with what stood before: only the API server knows that. */
-export const isAboutUpdates = ({ rule }: SchemaRule): boolean => /\boldSelf\b/.test(rule);
+const isAboutUpdates = ({ rule }: SchemaRule): boolean => /\boldSelf\b/.test(rule);
 
 /** The value as CEL has it: whole numbers are of type int, which the library takes from BigInt alone. */
 const forCel = (value: Json): unknown => {

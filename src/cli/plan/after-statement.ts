@@ -21,7 +21,7 @@ export const unwrap = (node: unknown): readonly [string, Members] => {
 };
 
 /** Schema and name of a relation that a member holds. */
-export const relationIn = (member: unknown): RelationReference & { readonly schema: string } => {
+const relationIn = (member: unknown): RelationReference & { readonly schema: string } => {
   const { relname = '', schemaname = 'public' } = (member ?? {}) as Record<string, string>;
   return { schema: schemaname, name: relname };
 };

@@ -7,7 +7,7 @@ import { nodesOf, wordsOf } from '../../sql/tree.ts';
 import { statementsIn, unwrap } from './after-statement.ts';
 
 /** Table locks from the weakest to the strongest, as the manual spells them. */
-export const lockModes = [
+const lockModes = [
   'none',
   'ACCESS SHARE',
   'ROW EXCLUSIVE',

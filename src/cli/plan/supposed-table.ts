@@ -13,7 +13,7 @@ const readColumns = (spec: ChangeSpec): readonly string[] => [
 ];
 
 /** Stands where a type belongs that only the database knows: `"type of mail"`. */
-export const unknownType = (column: string): string => ident(`type of ${column}`).text;
+const unknownType = (column: string): string => ident(`type of ${column}`).text;
 
 const column = (name: string, attnum: number, notNull: boolean): ColumnFacts => ({
   attnum,

@@ -143,6 +143,13 @@ describe('a statement and its change', () => {
         },
       ],
     ],
+    [
+      "ALTER TABLE a ADD b int, ADD c text; UPDATE a SET b = d + 1, c = 'x' || d",
+      [
+        { addColumn: { table: 'a', name: 'b', type: 'int', backfill: 'd + 1' } },
+        { addColumn: { table: 'a', name: 'c', type: 'text', backfill: "'x' || d" } },
+      ],
+    ],
     // The dance that makes a NOT NULL without a scan is what the kind does by itself.
     [
       'ALTER TABLE a ADD CONSTRAINT b_set CHECK (b IS NOT NULL) NOT VALID; ALTER TABLE a VALIDATE CONSTRAINT b_set; ALTER TABLE a ALTER b SET NOT NULL; ALTER TABLE a DROP CONSTRAINT b_set',
@@ -190,6 +197,11 @@ describe('a statement and its change', () => {
   ])('%s', async (sql, expected) => {
     expect(await changesOf(sql)).toEqual(expected);
   });
+});
+
+test('assignments that read each other stay one statement', async () => {
+  const { notImported } = await read('ALTER TABLE a ADD b int, ADD c int; UPDATE a SET b = d, c = b');
+  expect(notImported.map(({ sql }) => sql)).toEqual(['UPDATE a SET b = d, c = b']);
 });
 
 describe('columns in the place of others', () => {

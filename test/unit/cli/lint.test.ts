@@ -167,6 +167,10 @@ test('a wrong version, and a name that is none', () => {
   expect(found.map(({ field }) => field)).toEqual(['apiVersion', 'metadata.name']);
 });
 
+test('a manifest as kubectl get prints it, with its status', () => {
+  expect(findings(`${example}status: { phase: Backfill }\n`)).toEqual([]);
+});
+
 test('items of a List, merge keys, and documents of other kinds', () => {
   const list = `apiVersion: v1\nkind: List\nitems:\n- &a\n  ${example.replaceAll('\n', '\n  ')}\n- { <<: *a }\n`;
   const content = readManifests('a.yaml', `${list}\n---\nkind: Secret\n`);
