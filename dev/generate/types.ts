@@ -1,5 +1,6 @@
 /**
- * Makes src/api/schema-change.ts out of the CRD: `node dev/generate/types.ts`; with `--check` it only compares.
+ * Makes src/api/schema-change.ts out of the CRD, and what `kubectl segue lint` knows of it:
+ * `node dev/generate/types.ts`; with `--check` it only compares.
  *
  * The types describe a resource as the API server returns it: fields with a default are never missing.
  */
@@ -9,6 +10,7 @@ import { compile, type JSONSchema } from 'json-schema-to-typescript';
 import { format } from 'prettier';
 import { parse } from 'yaml';
 import { writeOrCheck } from './drift.ts';
+import { lintSchema } from './lint-schema.ts';
 
 const root = join(import.meta.dirname, '../..');
 const source = 'crds/schemachanges.segue.dev.yaml';
@@ -185,3 +187,4 @@ const style = { parser: 'typescript', singleQuote: true, printWidth: 110 } as co
 // Formatted first, so that each property stands on a line of its own.
 const formatted = await format(code, { ...style, printWidth: 10_000 });
 await writeOrCheck(join(root, target), await format(makeReadonly(formatted), style));
+await writeOrCheck(join(root, 'src/cli/lint/crd-schema.ts'), await lintSchema({ ...schema }, source));

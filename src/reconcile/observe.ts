@@ -32,7 +32,7 @@ import { checkWorkload } from '../rollout/check.ts';
 import { observeLeftBehind } from '../rollout/left-behind.ts';
 import { observeWorkload, type Wanted, type WorkloadInput } from '../rollout/workload.ts';
 import { openDatabase, openSecret } from './credentials.ts';
-import { databaseViolations } from './database-preflight.ts';
+import { databaseViolations } from '../database/preflight.ts';
 import type { Ports } from './ports.ts';
 import { resourceFacts } from './resource.ts';
 

@@ -10,7 +10,7 @@ import { readLedger } from '../../src/database/read-ledger.ts';
 import { decide } from '../../src/phases/decide.ts';
 import type { Decision } from '../../src/phases/decision.ts';
 import type { Facts } from '../../src/phases/facts.ts';
-import { databaseViolations } from '../../src/reconcile/database-preflight.ts';
+import { databaseViolations } from '../../src/database/preflight.ts';
 import { beginIn, onLedger } from '../../src/reconcile/ledger-actions.ts';
 import { aSpec } from './world.ts';
 

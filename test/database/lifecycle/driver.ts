@@ -16,7 +16,7 @@ import { readLedger } from '../../../src/database/read-ledger.ts';
 import { decide } from '../../../src/phases/decide.ts';
 import type { Action, Decision } from '../../../src/phases/decision.ts';
 import type { Facts } from '../../../src/phases/facts.ts';
-import { databaseViolations } from '../../../src/reconcile/database-preflight.ts';
+import { databaseViolations } from '../../../src/database/preflight.ts';
 import { beginIn, onLedger } from '../../../src/reconcile/ledger-actions.ts';
 import { ident } from '../../../src/sql/sql.ts';
 import { startChild, type Child } from '../../support/child.ts';

@@ -4,10 +4,10 @@
  */
 import type { TableFacts, Violation } from '../api/facts.ts';
 import type { Change } from '../changes/change.ts';
-import { checkExpressions } from '../database/catalog.ts';
-import { readServer, type Database } from '../database/databases.ts';
-import { activeChanges, overlap, type ActiveChange } from '../database/ledger.ts';
-import { missingPrivileges } from '../database/privileges.ts';
+import { checkExpressions } from './catalog.ts';
+import { readServer, type Database } from './databases.ts';
+import { activeChanges, overlap, type ActiveChange } from './ledger.ts';
+import { missingPrivileges } from './privileges.ts';
 import { ident } from '../sql/sql.ts';
 
 const oldestServer = 140_000;
@@ -64,11 +64,21 @@ const conflictViolations = (
   }));
 };
 
-/** All that is wrong, empty where nothing is. Throws DatabaseError. */
+/** Has PostgreSQL judge the change's expressions. */
+type Judge = (db: Database, change: Change, table: TableFacts) => Promise<readonly Violation[]>;
+
+const byParseChecks: Judge = (db, change, table) =>
+  checkExpressions(db, change.table, change.parseChecks(table));
+
+/**
+ * All that is wrong, empty where nothing is. `judge` replaces what asks PostgreSQL about the expressions, which makes
+ * temporary tables in a transaction that is rolled back. Throws DatabaseError.
+ */
 export const databaseViolations = async (
   db: Database,
   change: Change,
   table: TableFacts,
+  judge = byParseChecks,
 ): Promise<readonly Violation[]> => {
   // What is no SQL is never sent.
   if (change.invalid.length > 0) return change.invalid;
@@ -81,5 +91,5 @@ export const databaseViolations = async (
   if (conflicts.length > 0) return conflicts;
   // Expressions over columns that are not there would only repeat the complaint.
   if (change.preflight(table).length > 0) return [];
-  return checkExpressions(db, change.table, change.parseChecks(table));
+  return judge(db, change, table);
 };
