@@ -19,7 +19,10 @@ const plain = (text: string): string =>
     .replaceAll(/\n(?!\n)/g, ' ')
     .replaceAll(/\n +/g, '\n\n');
 
-const sections = (await readFile(join(root, source), 'utf8'))
+// The last chapter is about alerts, not about a reason.
+const [reasons = ''] = (await readFile(join(root, source), 'utf8')).split(/^## Alerts$/m);
+
+const sections = reasons
   .split(/^## /m)
   .slice(1)
   .map((section) => {

@@ -63,6 +63,13 @@ left out, with what to do instead.
   kubectl segue import -f V12__full_name.sql --secret shop-db --deployment shop > changes.yaml
   kubectl segue import -f changelog.sql | kubectl segue lint -f -
 
+Options:
+  -f, --filename FILE    migration; may be given more than once, - is standard input
+  --secret NAME          Secret with the database's URI
+  --deployment NAME      Deployment whose code uses the table; may be given more than once
+  --table TABLE          table of statements that name none
+  -o, --output FORMAT    yaml or json
+
 Exit code 0: all is imported. 1: something needs a person. 2: a file can't be read.`,
   options: {
     filename: { type: 'string', short: 'f', multiple: true },

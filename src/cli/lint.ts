@@ -47,6 +47,12 @@ would ask about. Each finding has a rule, a severity, a line and a way out.
   kustomize build overlays/prod | kubectl segue lint -f -
   kubectl segue lint -f change.yaml -o github --strict
 
+Options:
+  -f, --filename FILE    manifest; may be given more than once, - is standard input
+  --strict               warnings count as errors
+  --disable RULE         leave a warning out; may be given more than once
+  -o, --output FORMAT    text, json or github (annotations of a pull request)
+
 Exit code 0: clean, or warnings only. 1: errors, with --strict warnings too. 2: a file can't be read.`,
   options: {
     filename: { type: 'string', short: 'f', multiple: true },

@@ -112,6 +112,12 @@ adds types, keys and what new columns inherit, rows, times, dependents, and ever
 The URI may also stand in SEGUE_DATABASE_URL, where no list of processes shows it. --from-cluster reads
 the Secret that the manifest names with your own kubeconfig.
 
+Options:
+  -f, --filename FILE    manifest; may be given more than once, - is standard input
+  --database-url URI     database that the change is for
+  --from-cluster         the database of the manifest's own Secret
+  -o, --output FORMAT    text or json
+
 Exit code 0: it would begin. 1: it would be refused. 2: a file or the database can't be read.`,
   options: {
     filename: { type: 'string', short: 'f', multiple: true },

@@ -312,10 +312,4 @@ export const runbook: Readonly<Record<Reason, Section>> = {
     whatToDo:
       "Apply the same resource again to take the change over, or remove triggers `~segue_…` by hand. Where the message says that a roll-out was left half-way, look at the Service's selector and at a Deployment named `<name>-green` or `<name>-canary`.",
   },
-  Alerts: {
-    meaning:
-      "One section for each alert of alerts.yaml. Severity `critical`: users may be hit, or no change can go on. `warning`: a change stands still and won't go on unattended, or not soon. `info`: in good order, perhaps forgotten.\n\n### SegueStalled\n\nA SchemaChange has been Stalled for five minutes; the label `reason` says why, and has a section of its own above.",
-    whatToDo:
-      "Read that section and the resource's message. Once the cause is mended it goes on by itself, or after the retry annotation where the section says so.\n\n### SegueCodeAhead\n\nPods run code which claims more of the schema than it can give. Requests may fail now.",
-  },
 };

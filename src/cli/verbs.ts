@@ -1,6 +1,9 @@
 import { approve } from './approve.ts';
 import { completion } from './completion.ts';
 import { explain } from './explain.ts';
+import { importSql } from './import.ts';
+import { lint } from './lint.ts';
+import { plan } from './plan.ts';
 import { repair } from './repair.ts';
 import { report } from './report.ts';
 import { resume } from './resume.ts';
@@ -24,6 +27,9 @@ export const verbs: readonly Verb[] = [
   verify,
   repair,
   report,
+  plan,
+  lint,
+  importSql,
   completion,
   version,
 ];
