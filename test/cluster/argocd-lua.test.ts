@@ -2,9 +2,10 @@
  * Health and actions of SchemaChanges in Argo CD's own program, from the settings that users install: every case of
  * health_test.yaml and action_test.yaml, which have the form of Argo CD's own tests of such Lua.
  */
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { ensurePrograms } from '../../dev/cluster/toolchain.ts';
 import { argocd, settings } from '../support/argo-cd.ts';
@@ -83,6 +84,31 @@ describe('actions', () => {
       const made: unknown = parse(stdout.replace('Following fields have been changed:\n', ''));
       expect(made).toEqual(read('actions', expectedOutputPath));
       expect(made).not.toEqual(read('actions', inputPath));
+    },
+    60_000,
+  );
+});
+
+describe('the policy in the guide', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'segue-argo-cd-policy-'));
+  const file = join(directory, 'policy.csv');
+  const guide = readFileSync(join(import.meta.dirname, '../../docs/argo-cd.md'), 'utf8');
+  writeFileSync(file, /^```csv\n(.*?)^```$/ms.exec(guide)?.[1] ?? '');
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  test.each([
+    ['role:developer', 'suspend', 'Yes'],
+    ['role:developer', 'approve', 'No'],
+    ['role:dba', 'approve', 'Yes'],
+    ['role:dba', 'rollback', 'Yes'],
+  ])(
+    'lets %s %s: %s',
+    async (role, action, answer) => {
+      const asked = [role, `action/segue.dev/SchemaChange/${action}`, 'applications', 'shop/shop'];
+      // It wants the address of a cluster, which it has no need of.
+      const given = ['--policy-file', file, '--server=http://127.0.0.1:1'];
+      const { stdout } = await argocd(['admin', 'settings', 'rbac', 'can', ...asked, ...given]);
+      expect(stdout.trim()).toBe(answer);
     },
     60_000,
   );

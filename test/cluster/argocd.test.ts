@@ -3,10 +3,8 @@
  * controller, its repository server, its API server, Redis. Kubernetes, PostgreSQL and the operator are real as well; the
  * tests play the kubelet. The manifests are those of examples/argo-cd, changed by one commit after the other.
  */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { parse } from 'yaml';
 import { codeLabel } from '../../src/api/names.ts';
 import type { SchemaChange, SchemaChangeStatus } from '../../src/api/schema-change.ts';
 import {
@@ -20,6 +18,7 @@ import {
 import type { KubeObject } from '../../src/kube/types.ts';
 import { argocd, ArgoCd } from '../support/argo-cd.ts';
 import { WatchedApplication } from '../support/argo-cd-application.ts';
+import { deployment, example, names, ofNames, ofTotals, slow, totals } from '../support/argo-cd-shop.ts';
 import { eventually } from '../support/eventually.ts';
 import { GitRepository } from '../support/git-repository.ts';
 import { Bench, holds, type Place } from '../support/operator.ts';
@@ -29,51 +28,6 @@ const nodes: Resource = { group: '', version: 'v1', plural: 'nodes', kind: 'Node
 const node = 'node-1';
 const limitMs = 120_000;
 const testTimeoutMs = 300_000;
-
-const example = (name: string) =>
-  parse(readFileSync(join(import.meta.dirname, '../../examples/argo-cd', name), 'utf8')) as KubeObject & {
-    spec: Record<string, unknown>;
-  };
-
-/** The example's Deployment with code that knows nothing of any change, or with labels that say what it knows. */
-const deployment = (image: string, knows: readonly string[] = [], logLevel = 'info') => {
-  const made = example('shop/deployment.yaml') as unknown as {
-    spec: { template: { metadata: { labels: object }; spec: { containers: Record<string, unknown>[] } } };
-  };
-  const { template } = made.spec;
-  template.metadata.labels = {
-    app: 'shop',
-    ...Object.fromEntries(knows.map((change) => [codeLabel(change), 'new-only'])),
-  };
-  const [container = {}] = template.spec.containers;
-  Object.assign(container, { image, env: [{ name: 'LOG_LEVEL', value: logLevel }] });
-  return { 'shop/deployment.yaml': made };
-};
-
-/** The example's SchemaChange, of the customers' names. */
-const names = 'customers-full-name';
-const ofNames = (spec: object = {}) => {
-  const made = example('shop/schema-change.yaml');
-  return { 'shop/schema-change.yaml': { ...made, spec: { ...made.spec, ...spec } } };
-};
-
-/** Another one, of a table whose backfill takes long where `slow`. */
-const totals = 'orders-total-cents';
-const ofTotals = (spec: object = {}) => {
-  const { metadata, spec: names, ...rest } = example('shop/schema-change.yaml');
-  const change = {
-    changeType: {
-      table: 'orders',
-      column: 'total',
-      to: { name: 'total_cents', type: 'bigint' },
-      forward: '(total * 100)::bigint',
-      backward: 'total_cents::numeric / 100',
-    },
-  };
-  const made = { ...rest, metadata: { ...metadata, name: totals }, spec: { ...names, change, ...spec } };
-  return { 'shop/orders.yaml': made };
-};
-const slow = { readyAt: 'DualWrite', backfill: { maxRowsPerSecond: 50 } };
 
 let bench: Bench;
 let place: Place;
@@ -138,10 +92,27 @@ const triggersOf = async (table: string): Promise<number> => {
   return rows[0]?.n ?? -1;
 };
 
+/** For Argo CD's command line. */
+const login = (): readonly string[] => ['--server', argo.server, '--plaintext'];
+
+/** Actions as the UI is told of them. */
+const offered = async (name: string): Promise<readonly object[]> => {
+  const query = new URLSearchParams({
+    namespace: place.namespace,
+    resourceName: name,
+    group: 'segue.dev',
+    version: 'v1alpha1',
+    kind: 'SchemaChange',
+  });
+  const url = `http://${argo.server}/api/v1/applications/shop/resource/actions?${query.toString()}`;
+  const answer = await fetch(url);
+  return ((await answer.json()) as { readonly actions: readonly object[] }).actions;
+};
+
 /** Runs an action by Argo CD's own command line. */
 const act = async (action: string, name: string): Promise<void> => {
   const args = ['app', 'actions', 'run', 'shop', action, '--kind', 'SchemaChange', '--resource-name', name];
-  const result = await argocd([...args, '--server', argo.server, '--plaintext'], { HOME: '/nonexistent' });
+  const result = await argocd([...args, ...login()], { HOME: '/nonexistent' });
   if (result.code !== 0) throw new Error(`${action}: ${result.stderr}`);
 };
 
@@ -191,7 +162,7 @@ test(
   'one commit with a change and its code: the code waits until readyAt is reached, and for no later phase',
   async () => {
     const revision = commit('Full names', {
-      ...ofNames({ backfill: { maxRowsPerSecond: 500 } }),
+      ...ofNames(500),
       ...deployment('shop:2', [names]),
     });
     await eventually(async () => {
@@ -202,7 +173,11 @@ test(
     await until(names, ({ phase }) => phase === 'Backfill');
     expect(await image()).toBe('shop:1');
     await deployed(revision);
-    const status = await until(names, ({ phase }) => phase === 'Quarantine');
+    for (const state of ['condition=Ready', 'condition=Backfilled', 'jsonpath={.status.phase}=Quarantine']) {
+      const wait = ['wait', `--for=${state}`, `schange/${names}`, '-n', place.namespace, '--timeout=60s'];
+      expect(await bench.api.kubectl(wait)).toMatchObject({ code: 0 });
+    }
+    const { status = {} } = (await changeOf(names)) ?? {};
     expect(await image()).toBe('shop:2');
     const { items } = await bench.cluster.list(replicaSets, {
       namespace: place.namespace,
@@ -249,7 +224,7 @@ test(
 test(
   'two commits for a long backfill: a hotfix goes out meanwhile, actions are no drift, the second commit waits',
   async () => {
-    await deployed(commit('Cents, first half', ofTotals(slow)));
+    await deployed(commit('Cents, first half', ofTotals({ ...slow, readyAt: 'DualWrite' })));
     expect((await until(totals, ({ phase }) => phase === 'Backfill')).phase).toBe('Backfill');
     await deployed(commit('Hotfix', deployment('shop:1', [], 'debug')));
     const during = (await changeOf(totals))?.status ?? {};
@@ -276,9 +251,7 @@ test(
   'older code in quarantine is deployed like any other, and both sides stay in step',
   async () => {
     await deployed(commit('Back to the code before', deployment('shop:1')));
-    const status = await until(totals, ({ conditions = [] }) =>
-      conditions.some(({ type, reason }) => type === 'Ready' && reason === 'OldCodeRunning'),
-    );
+    const status = await until(totals, ({ message = '' }) => message.includes('Still there: shop: 2 old'));
     expect(holds(status, 'Ready')).toBe(true);
     await place.client.query('UPDATE orders SET total = 9.5 WHERE id = 1');
     const { rows } = await place.client.query('SELECT total_cents::int FROM orders WHERE id = 1');
@@ -300,6 +273,44 @@ test(
     await deployed(commit('Hotfix after the walk back', deployment('shop:1.1')));
     await deployed(commit('Without the change', { 'shop/orders.yaml': undefined }));
     expect(await changeOf(totals)).toBeUndefined();
+  },
+  testTimeoutMs,
+);
+
+test(
+  'approved, then walked back by action while its sync waits: the sync fails and brings no new code',
+  async () => {
+    await git.commit('Cents again, all at once', {
+      ...ofTotals({ ...slow, approvals: ['Backfill'] }),
+      ...deployment('shop:4', [totals]),
+    });
+    await app.refresh();
+    await until(totals, (status) => holds(status, 'AwaitingApproval'));
+    await eventually(async () => expect((await app.read()).health?.status).toBe('Suspended'), limitMs);
+    expect(await offered(totals)).toContainEqual(
+      expect.objectContaining({ name: 'approve', displayName: 'Approve Backfill' }),
+    );
+    await act('approve', totals);
+    const { approvals } = await until(totals, ({ phase }) => phase === 'Backfill');
+    expect(approvals).toMatchObject([{ phase: 'Backfill', by: expect.stringMatching(/^argocd/) }]);
+    await act('rollback', totals);
+    await until(totals, ({ phase }) => phase === 'RolledBack');
+    await eventually(async () => {
+      const { operationState, health } = await app.read();
+      expect(health?.status).toBe('Degraded');
+      expect(operationState?.message).toContain('completed unsuccessfully');
+    }, limitMs);
+    expect(await image()).toBe('shop:1.1');
+    // It would try five times before it looks at the next commit.
+    expect(await argocd(['app', 'terminate-op', 'shop', ...login()], { HOME: '/nonexistent' })).toMatchObject(
+      {
+        code: 0,
+      },
+    );
+    await deployed(
+      commit('Without the change, once more', { 'shop/orders.yaml': undefined, ...deployment('shop:5') }),
+    );
+    expect(await image()).toBe('shop:5');
   },
   testTimeoutMs,
 );

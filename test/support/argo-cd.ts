@@ -57,11 +57,22 @@ const applied = async (api: PrivateApiServer, args: readonly string[], input?: s
 
 /** CRDs, settings and the project that every installation has. */
 const install = async (api: PrivateApiServer): Promise<void> => {
-  const crds = join(await sourceOf('argo-cd', 'github.com/argoproj/argo-cd/v3'), 'manifests/crds');
+  const manifests = join(await sourceOf('argo-cd', 'github.com/argoproj/argo-cd/v3'), 'manifests');
   for (const name of ['application', 'appproject', 'applicationset'])
-    await applied(api, ['-f', join(crds, `${name}-crd.yaml`)]);
+    await applied(api, ['-f', join(manifests, 'crds', `${name}-crd.yaml`)]);
   await api.kubectl(['create', 'namespace', namespace]);
-  await applied(api, ['-f', settings]);
+  await applied(api, ['-n', namespace, '-f', join(manifests, 'base/config/argocd-cm.yaml')]);
+  // As docs/argo-cd.md says.
+  const patched = await api.kubectl([
+    'patch',
+    'configmap',
+    'argocd-cm',
+    '-n',
+    namespace,
+    '--patch-file',
+    settings,
+  ]);
+  if (patched.code !== 0) throw new Error(patched.stderr);
   // The project's kind is known a moment after its CRD.
   await eventually(
     () => applied(api, ['-f', '-'], objects.map((one) => JSON.stringify(one)).join('\n')),
