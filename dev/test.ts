@@ -100,8 +100,12 @@ const prepare = async ({ project, programs }: Suite): Promise<boolean> => {
   const build = async (...args: readonly string[]): Promise<boolean> =>
     (await run(process.execPath, ['dev/cluster/toolchain.ts', ...args])) === 0;
   if (programs !== true) return true;
-  // Argo Rollouts' controller is no part of any cluster of ours, only of a test.
-  return (await build()) && (project !== 'cluster' || (await build('--path', 'rollouts-controller')));
+  if (!(await build())) return false;
+  // These are no part of any cluster of ours, only of tests.
+  return (
+    project !== 'cluster' ||
+    ((await build('--path', 'rollouts-controller')) && (await build('--path', 'argocd')))
+  );
 };
 
 const runSuite = async (suite: Suite): Promise<Counts> => {

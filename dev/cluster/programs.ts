@@ -75,6 +75,17 @@ export const toolModules = {
     },
     programs: { 'rollouts-controller': 'github.com/argoproj/argo-rollouts/cmd/rollouts-controller' },
   },
+  'argo-cd': {
+    version: {
+      of: 'github.com/argoproj/argo-cd/v3',
+      linkerVariables: (version) => ({
+        'github.com/argoproj/argo-cd/v3/common.version': version.slice(1),
+        'github.com/argoproj/argo-cd/v3/common.gitTreeState': 'clean',
+      }),
+    },
+    // One program for all of its parts, told by ARGOCD_BINARY_NAME which to be.
+    programs: { argocd: 'github.com/argoproj/argo-cd/v3/cmd' },
+  },
 } as const satisfies Readonly<Record<string, ToolModule>>;
 
 export type ToolModuleName = keyof typeof toolModules;
@@ -108,4 +119,9 @@ export const bareMachinePrograms = [
 /** What a cluster in Docker needs, and the clients to use it with. */
 export const kindPrograms = ['kind', 'kubectl', 'helm'] as const satisfies readonly Program[];
 
-export const allPrograms: readonly Program[] = [...bareMachinePrograms, 'kind', 'rollouts-controller'];
+export const allPrograms: readonly Program[] = [
+  ...bareMachinePrograms,
+  'kind',
+  'rollouts-controller',
+  'argocd',
+];

@@ -4,3 +4,4 @@ await import('./chart.ts');
 await import('./values-table.ts');
 await import('./dashboard.ts');
 await import('./runbook.ts');
+await import('./argo-cd.ts');

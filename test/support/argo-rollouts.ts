@@ -1,34 +1,19 @@
 /** Argo Rollouts as its own authors publish it: the CRDs and the controller of the version that the toolchain pins. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runOrThrow } from '../../dev/cluster/command.ts';
 import { freePorts } from '../../dev/cluster/ports.ts';
 import { ensurePrograms } from '../../dev/cluster/toolchain.ts';
 import type { PrivateApiServer } from './api-server.ts';
 import { eventually } from './eventually.ts';
-
-const moduleDirectory = join(import.meta.dirname, '../../dev/cluster/toolchain/argo-rollouts');
-
-/** Where the module's source is, from the cache or else from the module proxy. */
-const sourceDirectory = async (): Promise<string> => {
-  const goMod = readFileSync(join(moduleDirectory, 'go.mod'), 'utf8');
-  const version = /github\.com\/argoproj\/argo-rollouts (v\S+)/.exec(goMod)?.[1] ?? '';
-  const found = await runOrThrow(
-    'go',
-    ['mod', 'download', '-json', `github.com/argoproj/argo-rollouts@${version}`],
-    { cwd: moduleDirectory, env: { GOFLAGS: '-mod=readonly', GOWORK: 'off' }, timeoutMs: 300_000 },
-  );
-  return (JSON.parse(found) as { readonly Dir: string }).Dir;
-};
+import { sourceOf } from './go-module.ts';
 
 /** Teaches an API server some of Argo Rollouts' kinds: `rollout`, `analysis-run`, … */
 export const applyRolloutCrds = async (
   api: PrivateApiServer,
   names: readonly string[] = ['rollout'],
 ): Promise<void> => {
-  const crds = join(await sourceDirectory(), 'manifests/crds');
+  const crds = join(await sourceOf('argo-rollouts', 'github.com/argoproj/argo-rollouts'), 'manifests/crds');
   for (const name of names) {
     const path = join(crds, `${name}-crd.yaml`);
     // The client side's annotation would be longer than the API server takes.

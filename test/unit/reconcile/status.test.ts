@@ -7,6 +7,7 @@ import type { Decision } from '../../../src/phases/decision.ts';
 import type { Facts } from '../../../src/phases/facts.ts';
 import { readyPhase } from '../../../src/reconcile/conditions.ts';
 import { statusOf } from '../../../src/reconcile/status.ts';
+import { kstatus as kstatusOf, type Kstatus } from '../../support/kstatus.ts';
 import { aSpec, kinds, lost, World } from '../../support/world.ts';
 
 const resourceOf = (world: World, status?: SchemaChangeStatus): SchemaChange => ({
@@ -27,12 +28,8 @@ const resourceOf = (world: World, status?: SchemaChangeStatus): SchemaChange => 
 const conditionIn = (status: SchemaChangeStatus, type: string): string | undefined =>
   status.conditions?.find((condition) => condition.type === type)?.status;
 
-/** What kstatus (cli-utils, pkg/kstatus/status) makes of an object whose generation has been observed. */
-const kstatus = (status: SchemaChangeStatus): 'Failed' | 'InProgress' | 'Current' => {
-  if (conditionIn(status, 'Stalled') === 'True') return 'Failed';
-  if (conditionIn(status, 'Reconciling') === 'True') return 'InProgress';
-  return conditionIn(status, 'Ready') === 'False' ? 'InProgress' : 'Current';
-};
+/** What kstatus makes of a status of the latest generation. */
+const kstatus = (status: SchemaChangeStatus): Kstatus => kstatusOf({ generation: 3 }, status);
 
 interface Seen {
   readonly facts: Facts;
