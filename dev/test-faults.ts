@@ -1,6 +1,8 @@
 /** Runs tests of faults alone, by words of their line in docs/reliability.md or of their name; without words it lists them. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readFaultRows, type FaultTest } from './fault-table.ts';
 
@@ -21,6 +23,8 @@ const literally = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/
 const runFile = (file: string, names: readonly (string | undefined)[]): number => {
   const only = names.includes(undefined) ? [] : ['-t', names.map((name = '') => literally(name)).join('|')];
   const project = file.split('/')[1] ?? '';
+  const directory = mkdtempSync(join(tmpdir(), 'segue-test-faults-'));
+  const report = join(directory, 'report.json');
   const args = [
     '--selectProjects',
     project,
@@ -28,11 +32,22 @@ const runFile = (file: string, names: readonly (string | undefined)[]): number =
     '--forceExit',
     '--testPathPatterns',
     literally(file),
+    '--json',
+    `--outputFile=${report}`,
   ];
-  const { status } = spawnSync('npm', ['run', '--silent', 'jest', '--', ...args, ...only], {
-    stdio: 'inherit',
-  });
-  return status ?? 1;
+  try {
+    const { status } = spawnSync('npm', ['run', '--silent', 'jest', '--', ...args, ...only], {
+      stdio: 'inherit',
+    });
+    if (status !== 0) return status ?? 1;
+    const { numPassedTests } = JSON.parse(readFileSync(report, 'utf8')) as { numPassedTests: number };
+    if (numPassedTests > 0) return 0;
+    // Jest calls it a success.
+    process.stderr.write(`No test of ${file} is named so; make test-faults lists them.\n`);
+    return 1;
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 };
 
 /** Tests whose line or reference has the words; else whatever is named so in a file of the table. */

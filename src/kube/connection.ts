@@ -7,6 +7,7 @@
  */
 
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
@@ -104,17 +105,29 @@ export class Connection {
   async #read(): Promise<Access> {
     const credentials: Credentials = {};
     await this.#config.applyToHTTPSOptions(credentials);
+    const token = await this.#token();
     this.#readAt = performance.now();
     const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = credentials;
     const tls = definedOf({ ca, cert, key, pfx, passphrase, rejectUnauthorized, servername });
     const fingerprint = createHash('sha256').update(JSON.stringify(tls)).digest('hex');
     const old = this.#access?.dispatcher;
     const kept = old !== undefined && fingerprint === this.#fingerprint ? old : undefined;
-    this.#access = { dispatcher: kept ?? this.#pool(tls), headers: headersFrom(credentials) };
+    this.#access = {
+      dispatcher: kept ?? this.#pool(tls),
+      headers: { ...headersFrom(credentials), ...token },
+    };
     this.#fingerprint = fingerprint;
     // What is under way on the old pool, watches too, ends in its own time.
     if (kept === undefined) old?.close().catch(() => {});
     return this.#access;
+  }
+
+  /** The token in a file, as a pod has it. client-node keeps it for a minute, also one that was refused. */
+  async #token(): Promise<Readonly<Record<string, string>>> {
+    const provider = this.#config.getCurrentUser()?.authProvider as
+      { readonly config?: { readonly tokenFile?: string } } | undefined;
+    const file = provider?.config?.tokenFile;
+    return file === undefined ? {} : { authorization: `Bearer ${(await readFile(file, 'utf8')).trim()}` };
   }
 
   #pool(tls: object): Dispatcher {

@@ -9,12 +9,12 @@ import { leases, services } from '../../../src/kube/resources.ts';
 import { eventually } from '../../support/eventually.ts';
 import { isWrite, lineOf, type Fate, type SeenRequest } from '../../support/fates.ts';
 import { Chance } from './chance.ts';
-import { Scenarios } from './scenarios.ts';
+import { Scenarios } from '../scenarios.ts';
 import { Servers } from './servers.ts';
 import { Stand } from './stand.ts';
 import type { WholeChange } from './whole-change.ts';
 
-const scenarios = new Scenarios();
+const scenarios = new Scenarios(4);
 let servers: Servers;
 let stand: Stand;
 beforeAll(async () => {

@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { CrashChain, type When } from './crash-chain.ts';
-import { Scenarios } from './scenarios.ts';
+import { Scenarios } from '../scenarios.ts';
 import { Servers } from './servers.ts';
 import { Stand } from './stand.ts';
 import type { WholeChange } from './whole-change.ts';
@@ -13,7 +13,7 @@ import type { WholeChange } from './whole-change.ts';
 /** A process is started anew at each of some eighty points. */
 const limitMs = 20 * 60_000;
 
-const scenarios = new Scenarios();
+const scenarios = new Scenarios(4);
 const struck: string[] = [];
 let servers: Servers;
 let stand: Stand;

@@ -1,5 +1,6 @@
 import { expect } from '@jest/globals';
 import type { Servers } from './servers.ts';
+import type { SeenRequest } from '../../support/fates.ts';
 import { WholeChange, type EndState } from './whole-change.ts';
 
 /** How a change ends that nobody disturbs, and what was told of it. */
@@ -11,6 +12,24 @@ interface Undisturbed {
 /** What may be told beside what an undisturbed run tells: why it waited meanwhile, or what did not get through. */
 const alsoTold =
   /^Normal (ClusterUnreachable|DatabaseUnreachable|LockNotAvailable|InQuarantine|RollingOut) (Wait|Rollout):/;
+
+const windowMs = 5_000;
+
+/** What no window may have more of, whatever goes wrong. Seen were 5 to 21; a loop that never waits has hundreds. */
+const mostPerSecond = 40;
+
+/** The most requests in any 5 s, per second; renewals of the Lease and watches left out. */
+const busiest = (requests: readonly SeenRequest[]): number => {
+  const times = requests
+    .filter(({ url }) => !url.includes('/leases') && !url.includes('watch=true'))
+    .map(({ at }) => at);
+  let [most, first] = [0, 0];
+  for (const [last, at] of times.entries()) {
+    while (at - (times[first] ?? at) > windowMs) first += 1;
+    most = Math.max(most, last - first + 1);
+  }
+  return (most * 1_000) / windowMs;
+};
 
 /** Has whole changes lived through on shared servers, each in a place of its own, and compares their ends. */
 export class Stand {
@@ -27,7 +46,11 @@ export class Stand {
     this.#places += 1;
     const whole = await WholeChange.open(this.#servers, `faults-${this.#places}`);
     try {
-      return await live(whole);
+      const outcome = await live(whole);
+      const perSecond = busiest(whole.proxy.requests);
+      process.stdout.write(`${whole.namespace}: at most ${perSecond} requests per second\n`);
+      expect(perSecond).toBeLessThan(mostPerSecond);
+      return outcome;
     } finally {
       await whole.stop();
     }

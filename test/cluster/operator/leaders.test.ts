@@ -4,10 +4,15 @@
  * The scenarios run side by side, each with a Lease, a namespace and a database of its own.
  */
 import { afterAll, expect, test } from '@jest/globals';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parse, stringify } from 'yaml';
 import { Database } from '../../../src/database/databases.ts';
 import { claim } from '../../../src/database/fence.ts';
-import { leases, type Ref } from '../../../src/kube/resources.ts';
+import { leases, type Ref, type Resource } from '../../../src/kube/resources.ts';
 import type { Lease } from '../../../src/kube/types.ts';
 import { eventually } from '../../support/eventually.ts';
 import { FaultProxy } from '../../support/fault-proxy.ts';
@@ -18,6 +23,21 @@ const rows = 30_000;
 const table = `CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL);
   INSERT INTO customers SELECT i, 'name ' || i FROM generate_series(1, ${rows}) i`;
 const rename = { renameColumn: { table: 'customers', from: 'name', to: 'title' } };
+
+const clusterRoleBindings: Resource = {
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  plural: 'clusterrolebindings',
+  kind: 'ClusterRoleBinding',
+  namespaced: false,
+};
+const serviceAccounts: Resource = {
+  group: '',
+  version: 'v1',
+  plural: 'serviceaccounts',
+  kind: 'ServiceAccount',
+  namespaced: true,
+};
 
 /** What the election promises: 15 s for which the Lease must have been seen unchanged, a try, and requests. */
 const takeOverMs = 20_000;
@@ -246,6 +266,87 @@ test.concurrent(
     expect(await a.exited).toBe(1);
     expect(a.log).toMatch(/lost the lead|another operator has taken over/);
     expect(await scene.filled()).toBe(filled);
+  },
+  limitMs,
+);
+
+test.concurrent(
+  'the API server away from both operators for longer than the Lease: one of them leads when it is back',
+  async () => {
+    const { api } = await started();
+    const proxies = [await FaultProxy.start(api), await FaultProxy.start(api)] as const;
+    for (const proxy of proxies) ended.push(() => proxy.stop());
+    const [first, second] = proxies.map(({ kubeconfig }) => ({ kubeconfig }));
+    const { scene, a, b } = await withTwo(first, second);
+    const before = await scene.lease();
+    for (const proxy of proxies) proxy.refuse();
+    await Promise.all([sleep(25_000), a.exited]);
+    expect(await a.exited).toBe(1);
+    expect((await scene.lease())?.spec?.renewTime).toBeDefined();
+    // As the kubelet starts it again.
+    const again = scene.operator('again', first);
+    await eventually(() => expect(again.log).toContain('started'), 60_000);
+    const filled = await scene.filled();
+    for (const proxy of proxies) proxy.accept();
+    expect(await scene.ledBy('(again|b)')).toBeLessThan(takeOverMs);
+    await scene.fillsOn(filled);
+    await scene.completes();
+    expect(`${again.log}${b.log}`.match(/became leader/g)).toHaveLength(1);
+    const transitions = (lease: Lease | undefined) => lease?.spec?.leaseTransitions ?? 0;
+    expect(transitions(await scene.lease())).toBe(transitions(before) + 1);
+  },
+  limitMs,
+);
+
+/** A kubeconfig with a user that has its token in a file, as a pod's service account has, and what writes that token. */
+const withTokenFile = async (
+  { bench, place }: Scene,
+  directory: string,
+): Promise<{ readonly kubeconfig: string; readonly become: (account: string) => Promise<void> }> => {
+  const { api, cluster } = bench;
+  const { namespace } = place;
+  const [kubeconfig, tokenFile] = [path.join(directory, 'kubeconfig'), path.join(directory, 'token')];
+  const config = parse(readFileSync(api.kubeconfig, 'utf8')) as { users: { user: object }[] };
+  for (const user of config.users)
+    user.user = { 'auth-provider': { name: 'tokenFile', config: { tokenFile } } };
+  writeFileSync(kubeconfig, stringify(config));
+  const become = async (name: string): Promise<void> => {
+    await cluster.create({ resource: serviceAccounts, namespace, name }, {});
+    await cluster.create({ resource: clusterRoleBindings, name: `${namespace}-${name}` }, {
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
+      subjects: [{ kind: 'ServiceAccount', namespace, name }],
+    } as object);
+    const { stdout } = await api.kubectl(['create', 'token', name, '-n', namespace]);
+    writeFileSync(tokenFile, stdout.trim());
+  };
+  return { kubeconfig, become };
+};
+
+test.concurrent(
+  'a leader whose token is replaced, and the account of the former one deleted, leads on',
+  async () => {
+    const scene = await Scene.open();
+    const { namespace } = scene.place;
+    const directory = await mkdtemp(path.join(tmpdir(), 'segue-token-'));
+    ended.push(() => rm(directory, { recursive: true }));
+    const { kubeconfig, become } = await withTokenFile(scene, directory);
+    await become('first');
+    const a = scene.operator('a', { kubeconfig });
+    await scene.ledBy('a');
+    await scene.fillsOn(0);
+    const before = await scene.lease();
+    await become('second');
+    await scene.bench.cluster.delete({ resource: serviceAccounts, namespace, name: 'first' });
+    // The server may take the former token for some seconds more.
+    const renewed = Date.now() + 20_000;
+    await eventually(async () => {
+      const { renewTime = '' } = (await scene.lease())?.spec ?? {};
+      expect(Date.parse(renewTime)).toBeGreaterThan(renewed);
+    }, 120_000);
+    await scene.fillsOn(await scene.filled());
+    await scene.completes();
+    expect((await scene.lease())?.spec?.holderIdentity).toBe(before?.spec?.holderIdentity);
+    expect(a.log).not.toContain('lost the lead');
   },
   limitMs,
 );

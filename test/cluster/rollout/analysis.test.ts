@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect } from '@jest/globals';
 import { freePorts } from '../../../dev/cluster/ports.ts';
 import type { RolloutFacts } from '../../../src/api/facts.ts';
 import type { Analysis, Workload } from '../../../src/api/schema-change.ts';
@@ -15,6 +15,7 @@ import { startApiServer, type PrivateApiServer } from '../../support/api-server.
 import { startServer, type TestDatabase, type TestServer } from '../../support/database.ts';
 import { eventually } from '../../support/eventually.ts';
 import { Prometheus } from '../../support/prometheus.ts';
+import { Scenarios } from '../scenarios.ts';
 import { blueGreen, canary, replicas, rollingUpdate, Shop } from './shop.ts';
 
 const node = 'node-1';
@@ -35,14 +36,12 @@ let server: TestServer;
 let sandbox: TestDatabase;
 const databases = new Databases();
 
-const scenarios: { readonly name: string; readonly run: () => Promise<void>; result?: Promise<unknown> }[] =
-  [];
+const scenarios = new Scenarios();
 
 /** Each in a namespace of its own, all at once: they wait most of the time. */
-const scenario = (name: string, workload: Workload, body: (shop: Shop) => Promise<void>): void => {
-  const namespace = `analysis-${scenarios.length}`;
-  const run = async () => {
-    const shop = await Shop.open({ cluster, api, node }, namespace, workload);
+const scenario = (name: string, workload: Workload, body: (shop: Shop) => Promise<void>): void =>
+  scenarios.add(name, async (number) => {
+    const shop = await Shop.open({ cluster, api, node }, `analysis-${number}`, workload);
     shop.meter = createMeter((query, timeoutMs) =>
       measureQuery(databases.open(sandbox.uri), query, { table, timeoutMs }),
     );
@@ -51,9 +50,7 @@ const scenario = (name: string, workload: Workload, body: (shop: Shop) => Promis
     } finally {
       await shop.kubelet.stop();
     }
-  };
-  scenarios.push({ name, run });
-};
+  });
 
 beforeAll(async () => {
   [api, prometheus, server] = await Promise.all([
@@ -67,16 +64,10 @@ beforeAll(async () => {
   await cluster.create({ resource: nodes, name: node }, {});
   prometheus.series.set('error_ratio{code="good"}', 0.001);
   prometheus.series.set('error_ratio{code="bad"}', 0.2);
-  // Rejections are looked at by each test; none may be taken for unhandled before.
-  for (const entry of scenarios)
-    entry.result = entry.run().then(
-      () => undefined,
-      (error: unknown) => error,
-    );
 }, 40 * 60_000);
 
 afterAll(async () => {
-  await Promise.all(scenarios.flatMap(({ result }) => result ?? []));
+  await scenarios.settled();
   await databases.close();
   await sandbox?.close();
   await server?.stop();
@@ -210,13 +201,4 @@ scenario(
     }
     expect(new Set(asked)).toEqual(new Set([`Basic ${Buffer.from('user:secret').toString('base64')}`]));
   },
-);
-
-test.each(scenarios)(
-  '$name',
-  async ({ name }) => {
-    const failure = await scenarios.find((entry) => entry.name === name)?.result;
-    expect(failure).toBeUndefined();
-  },
-  600_000,
 );

@@ -10,6 +10,7 @@ import { eventually } from '../../support/eventually.ts';
 import { Gateway } from '../../support/gateway.ts';
 import { RequestLoad, send } from '../../support/http-requests.ts';
 import { PodNetwork } from '../../support/pod-network.ts';
+import { Scenarios } from '../scenarios.ts';
 import { blueGreen, Shop } from './shop.ts';
 
 const node = 'node-1';
@@ -59,12 +60,11 @@ interface Scene {
   readonly load: RequestLoad;
 }
 
-const scenarios: { readonly name: string; readonly run: () => Promise<void>; result?: Promise<unknown> }[] =
-  [];
+const scenarios = new Scenarios();
 
-const scenario = (name: string, body: (scene: Scene) => Promise<void>): void => {
-  const namespace = `routed-${scenarios.length}`;
-  const run = async () => {
+const scenario = (name: string, body: (scene: Scene) => Promise<void>): void =>
+  scenarios.add(name, async (number) => {
+    const namespace = `routed-${number}`;
     const network = new PodNetwork();
     const shop = await Shop.open({ cluster, api, node, network }, namespace, routed);
     await cluster.create(
@@ -87,9 +87,7 @@ const scenario = (name: string, body: (scene: Scene) => Promise<void>): void => 
       await shop.kubelet.stop();
       network.stop();
     }
-  };
-  scenarios.push({ name, run });
-};
+  });
 
 beforeAll(async () => {
   api = await startApiServer({ controllerManager: true });
@@ -101,15 +99,10 @@ beforeAll(async () => {
   const applied = await api.kubectl(['apply', '--server-side', '-f', await httpRouteCrd()]);
   if (applied.code !== 0) throw new Error(applied.stderr);
   await eventually(() => cluster.list(httpRoutes, { namespace: 'without-routes' }), 30_000);
-  for (const entry of scenarios)
-    entry.result = entry.run().then(
-      () => undefined,
-      (error: unknown) => error,
-    );
 }, 40 * 60_000);
 
 afterAll(async () => {
-  await Promise.all(scenarios.flatMap(({ result }) => result ?? []));
+  await scenarios.settled();
   await cluster?.close();
   await api?.stop();
 }, 300_000);
@@ -213,6 +206,26 @@ scenario(
   },
 );
 
+scenario('it is walked back at 20 %, and again once it is done, and no request is lost', async (scene) => {
+  const { shop } = scene;
+  const before = await routeOf(shop);
+  const { wanted } = shop;
+  const walkBack = async (): Promise<void> => {
+    shop.wanted = { kind: 'original' };
+    expect(await shop.run(atEnd, runMs)).toEqual({ kind: 'done' });
+    expect(await share(scene, '/')).toBe(0);
+    expect((await shop.deployment())?.spec.template.spec.containers[0]?.image).toBe('shop:1');
+    await expectClean(scene, before);
+  };
+  await shop.run(says('sends 20 %'), runMs);
+  expect(await share(scene, '/')).toBe(20);
+  await walkBack();
+  shop.wanted = wanted;
+  expect(await shop.run(atEnd, runMs)).toEqual({ kind: 'done' });
+  expect(await share(scene, '/')).toBe(100);
+  await walkBack();
+});
+
 test('a cluster without HTTPRoutes is said to be one', () => {
   expect(withoutRoutes).toMatchObject({
     kind: 'waiting',
@@ -220,13 +233,3 @@ test('a cluster without HTTPRoutes is said to be one', () => {
     message: expect.stringContaining('This cluster has no HTTPRoutes'),
   });
 });
-
-for (const entry of scenarios)
-  test(
-    entry.name,
-    async () => {
-      const error = await entry.result;
-      if (error !== undefined) throw error as Error;
-    },
-    8 * 60_000,
-  );

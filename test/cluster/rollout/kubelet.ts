@@ -13,7 +13,7 @@ const drainMs = 3_000;
 const roundMs = 250;
 
 /** What becomes of a pod. */
-export type Fate = 'ready' | 'crashes' | 'hangs';
+export type Fate = 'ready' | 'crashes' | 'hangs' | 'unschedulable';
 
 /** True once a pod that was told to end has had its time. */
 const isOver = ({ metadata }: Pod, lingersMs: number): boolean =>
@@ -79,9 +79,13 @@ export class Kubelet {
 
   async #sync(pod: Pod): Promise<void> {
     const { name } = pod.metadata;
-    if (pod.spec.nodeName === undefined) await this.#bind(name);
     const image = pod.spec.containers[0]?.image ?? '';
     const fate = this.fate(image, pod.metadata.labels?.[greenLabel] !== undefined, name);
+    if (fate === 'unschedulable') {
+      await this.#refuse(pod);
+      return;
+    }
+    if (pod.spec.nodeName === undefined) await this.#bind(name);
     const isReady = pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
     if (isReady === (fate === 'ready') && pod.status?.phase === 'Running') return;
     await this.#report(pod, fate, image);
@@ -99,6 +103,19 @@ export class Kubelet {
     await this.#cluster.create({ resource: bindings, namespace: this.#namespace, name }, {
       target,
     } as Partial<KubeObject>);
+  }
+
+  /** Finds no room for a pod, as the scheduler says it. */
+  async #refuse(pod: Pod): Promise<void> {
+    if (pod.status?.conditions?.some(({ type }) => type === 'PodScheduled') === true) return;
+    const lastTransitionTime = new Date().toISOString().replace(/\.\d+Z/, 'Z');
+    const message = '0/1 nodes are available: 1 Insufficient cpu.';
+    const refused = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable' };
+    await this.#cluster.patch(
+      { resource: pods, namespace: this.#namespace, name: pod.metadata.name },
+      { status: { phase: 'Pending', conditions: [{ ...refused, message, lastTransitionTime }] } },
+      { type: 'merge', subresource: 'status' },
+    );
   }
 
   async #report(pod: Pod, fate: Fate, image: string): Promise<void> {

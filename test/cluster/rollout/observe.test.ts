@@ -41,6 +41,9 @@ const testTimeoutMs = 240_000;
 
 let api: PrivateApiServer;
 let cluster: Cluster;
+/** What Segue looks through, and the verbs of all that it has asked for. */
+let looks: Cluster;
+const verbs = new Set<string>();
 let kubelet: Kubelet;
 let controller: RolloutsController;
 
@@ -53,7 +56,7 @@ const workload = (kind: Workload['kind'], deployment: string, service?: string):
 });
 
 const look = async (observed: Workload): Promise<WorkloadFacts> => {
-  const fact = await observeWorkload(cluster, {
+  const fact = await observeWorkload(looks, {
     namespace,
     change,
     workload: observed,
@@ -104,8 +107,9 @@ const expectPassed = async (observed: Workload): Promise<void> =>
 beforeAll(async () => {
   api = await startApiServer({ controllerManager: true });
   cluster = connect({ kubeconfig: api.kubeconfig });
+  looks = connect({ kubeconfig: api.kubeconfig, observer: { requested: (verb) => verbs.add(verb) } });
   await cluster.create({ resource: namespaces, name: namespace }, {});
-  const before = await observeWorkload(cluster, {
+  const before = await observeWorkload(looks, {
     namespace,
     change,
     workload: workload('Rollout', 'front'),
@@ -128,6 +132,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await controller?.stop();
   await kubelet?.stop();
+  await looks?.close();
   await cluster?.close();
   await api?.stop();
 }, 60_000);
@@ -319,10 +324,14 @@ test('what is not there is unknown and named, and never passes for none', async 
       `WorkloadNotFound: ${kind} observed/nowhere does not exist.`,
     );
     expect(
-      await checkWorkload(cluster, { namespace, change, workload: workload(kind, 'nowhere', 'no-service') }),
+      await checkWorkload(looks, { namespace, change, workload: workload(kind, 'nowhere', 'no-service') }),
     ).toMatchObject({
       known: true,
       value: [{ reason: 'WorkloadNotFound' }, { reason: 'ServiceNotFound' }],
     });
   }
+});
+
+test('not one look has written anything', () => {
+  expect([...verbs].toSorted()).toEqual(['get', 'list']);
 });

@@ -1,58 +1,42 @@
 /** Roll-outs against a real API server with its real controllers; the tests play the kubelet. */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect } from '@jest/globals';
 import type { RolloutFacts } from '../../../src/api/facts.ts';
 import type { Workload } from '../../../src/api/schema-change.ts';
 import { connect, type Cluster } from '../../../src/kube/client.ts';
 import { deployments, services, type Resource } from '../../../src/kube/resources.ts';
 import { startApiServer, type PrivateApiServer } from '../../support/api-server.ts';
 import { eventually } from '../../support/eventually.ts';
+import { Scenarios } from '../scenarios.ts';
 import { autoscaler, evictions, manyServices, removed, several } from './with-others.ts';
 import { blueGreen, canary, release, replicas, rollingUpdate, Shop } from './shop.ts';
+import { exceededQuota, goesOnWhenMended, unschedulable } from './without-capacity.ts';
 
 const node = 'node-1';
 const nodes: Resource = { group: '', version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false };
-const quotas: Resource = {
-  group: '',
-  version: 'v1',
-  plural: 'resourcequotas',
-  kind: 'ResourceQuota',
-  namespaced: true,
-};
 
-const scenarios: { readonly name: string; readonly run: () => Promise<void>; result?: Promise<unknown> }[] =
-  [];
+const scenarios = new Scenarios();
 let api: PrivateApiServer;
 let cluster: Cluster;
 
 /** Each in a namespace of its own, all at once: they wait most of the time. */
-const scenario = (name: string, workload: Workload, body: (shop: Shop) => Promise<void>): void => {
-  const namespace = `shop-${scenarios.length}`;
-  const run = async () => {
-    const shop = await Shop.open({ cluster, api, node }, namespace, workload);
+const scenario = (name: string, workload: Workload, body: (shop: Shop) => Promise<void>): void =>
+  scenarios.add(name, async (number) => {
+    const shop = await Shop.open({ cluster, api, node }, `shop-${number}`, workload);
     try {
       await body(shop);
     } finally {
       await shop.kubelet.stop();
     }
-  };
-  const entry: (typeof scenarios)[number] = { name, run };
-  scenarios.push(entry);
-};
+  });
 
 beforeAll(async () => {
   api = await startApiServer({ controllerManager: true });
   cluster = connect({ kubeconfig: api.kubeconfig });
   await cluster.create({ resource: nodes, name: node }, {});
-  // Rejections are looked at by each test; none may be taken for unhandled before.
-  for (const entry of scenarios)
-    entry.result = entry.run().then(
-      () => undefined,
-      (error: unknown) => error,
-    );
 }, 40 * 60_000);
 
 afterAll(async () => {
-  await Promise.all(scenarios.flatMap(({ result }) => result ?? []));
+  await scenarios.settled();
   await cluster?.close();
   await api?.stop();
 }, 480_000);
@@ -157,20 +141,20 @@ scenario('the Deployment that fails behind green is rolled back behind green', b
   const facts = await shop.toEnd();
   expect(messageOf(facts)).toMatch(/Deployment shop did not become available within 20 s/);
   expect(shop.steps).toContain('RollBackDeployment');
-  await expectClean(shop);
-  expect((await shop.deployment())?.spec.template.spec.containers[0]?.image).toBe('shop:1');
-  expect(shop.fewest).toBe(replicas);
+  shop.kubelet.fate = () => 'ready';
+  await goesOnWhenMended(shop);
 });
 
-scenario('a quota that refuses green is said in the words of the API server', blueGreen, async (shop) => {
-  await cluster.create({ resource: quotas, namespace: shop.namespace, name: 'pods' }, {
-    spec: { hard: { pods: '4' } },
-  } as object);
-  const facts = await shop.toEnd();
-  expect(messageOf(facts)).toMatch(/pods are refused: .*exceeded quota: pods/);
-  await expectClean(shop);
-  expect(shop.fewest).toBe(replicas);
-});
+scenario(
+  'a quota that refuses green is said in the words of the API server; without it the roll-out goes on',
+  blueGreen,
+  exceededQuota,
+);
+scenario(
+  'a canary for which there is no room says so, the old code serves, and it goes on once there is',
+  canary,
+  unschedulable,
+);
 
 scenario('a canary goes forward and back, never an endpoint short', canary, async (shop) => {
   const before = await shop.deployment();
@@ -225,12 +209,12 @@ scenario('a rolling update that fails is rolled back', rollingUpdate, async (sho
   const facts = await shop.toEnd();
   expect(facts).toMatchObject({ kind: 'failed', reason: 'RolloutFailed' });
   expect(messageOf(facts)).toMatch(/did not become available within 20 s \(pod shop-\S+ is not ready\)/);
-  expect((await shop.deployment())?.spec.template.spec.containers[0]?.image).toBe('shop:1');
   await eventually(
     async () => expect((await shop.look()).podsByCode).toMatchObject({ old: replicas, 'reads-new': 0 }),
     30_000,
   );
-  expect(shop.fewest).toBe(replicas);
+  shop.kubelet.fate = () => 'ready';
+  await goesOnWhenMended(shop);
 });
 
 scenario(
@@ -300,6 +284,45 @@ scenario(
   },
 );
 
+scenario(
+  'a Deployment of one pod with several containers never is without an endpoint, and keeps its sidecar',
+  { ...blueGreen, releases: [{ ...release, container: 'shop' }] },
+  async (shop) => {
+    const { spec } = (await shop.deployment())?.spec.template ?? {};
+    const containers = [
+      { name: 'proxy', image: 'proxy:1' },
+      { ...spec?.containers[0], name: 'shop' },
+    ];
+    await cluster.patch(
+      { resource: deployments, namespace: shop.namespace, name: 'shop' },
+      { spec: { replicas: 1, template: { spec: { containers } } } },
+      { type: 'merge' },
+    );
+    await eventually(async () => {
+      expect((await shop.deployment())?.status).toMatchObject({ replicas: 1, availableReplicas: 1 });
+      expect(await shop.podNames()).toHaveLength(1);
+      expect(await shop.endpoints()).toBe(1);
+    }, 120_000);
+    const before = await shop.deployment();
+    shop.fewest = 1;
+    shop.wanted = { kind: 'release', releases: shop.workload.releases };
+    expect(await shop.toEnd()).toEqual({ kind: 'done' });
+    expect((await shop.deployment())?.spec.template.spec.containers).toMatchObject([
+      { name: 'proxy', image: 'proxy:1' },
+      {
+        name: 'shop',
+        image: 'shop:2',
+        env: expect.arrayContaining([{ name: 'READ_FROM', value: 'full_name' }]),
+      },
+    ]);
+    shop.wanted = { kind: 'original' };
+    expect(await shop.toEnd()).toEqual({ kind: 'done' });
+    expect((await shop.deployment())?.spec).toEqual(before?.spec);
+    expect(shop.fewest).toBe(1);
+    await expectClean(shop);
+  },
+);
+
 scenario('several Services and a preview go along, none an endpoint short', several, manyServices);
 scenario('a drain in the middle is survived, and its budget holds nothing up', blueGreen, (shop) =>
   evictions(shop, { cluster, api }),
@@ -308,13 +331,3 @@ scenario('an autoscaler scales the idle Deployment, and no capacity is lost', bl
   autoscaler(shop, { cluster, api }),
 );
 scenario('a workload taken out of the spec half-way is brought to its end', several, removed);
-
-for (const { name } of scenarios)
-  test(
-    name,
-    async () => {
-      const error = await scenarios.find((entry) => entry.name === name)?.result;
-      if (error !== undefined) throw error as Error;
-    },
-    480_000,
-  );

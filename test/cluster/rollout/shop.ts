@@ -83,7 +83,8 @@ export class Shop {
     workload: Workload,
   ): Promise<Shop> {
     const { cluster } = bench;
-    await cluster.create({ resource: namespaces, name: namespace }, {});
+    // It may be there already.
+    await cluster.apply({ resource: namespaces, name: namespace }, {}, { force: true });
     const kubelet = new Kubelet({ ...bench, namespace });
     const shop = new Shop(cluster, namespace, kubelet, workload);
     const { preview } = workload.strategy?.blueGreen ?? {};
