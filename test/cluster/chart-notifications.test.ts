@@ -90,7 +90,7 @@ test(
       await render(
         '--set=notifications.urlFrom.name=segue-notify',
         '--set=notifications.format=Slack',
-        '--set=notifications.on={Held,Completed}',
+        '--set=notifications.occasions={Held,Completed}',
       ),
     );
     expect(variables).toContainEqual({
@@ -106,7 +106,7 @@ test(
   'what the operator would not take is refused',
   async () => {
     for (const [flag, says] of [
-      ['--set=notifications.on={Hold}', "value must be one of 'AwaitingApproval'"],
+      ['--set=notifications.occasions={Hold}', "value must be one of 'AwaitingApproval'"],
       ['--set=notifications.format=Email', "value must be one of 'CloudEvents', 'Slack'"],
       ['--set=notifications.url=https://receiver', "additional properties 'url' not allowed"],
       ['--set=gate.enable=true', "additional properties 'enable' not allowed"],

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect } from '@jest/globals';
 import { namespaces } from '../../../src/kube/resources.ts';
 import { eventually } from '../../support/eventually.ts';
 import { replicas } from '../rollout/shop.ts';
-import { Scenarios } from './scenarios.ts';
+import { Scenarios } from '../scenarios.ts';
 import { Servers } from './servers.ts';
 import { Stand } from './stand.ts';
 import type { WholeChange } from './whole-change.ts';
