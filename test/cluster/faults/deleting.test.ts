@@ -79,10 +79,12 @@ scenarios.add(
       await gone(whole, 110_000);
       await servesUndisturbed(whole);
       await eventually(async () => {
-      const told = (await whole.told()).filter((line) => line.includes('CleanupAbandoned'));
-      expect(told).toEqual([expect.stringMatching(/^Warning CleanupAbandoned .*Let go without tidying up/)]);
-    }, 60_000);
-    // The triggers stay, and keep both sides in step for whatever code runs.
+        const told = (await whole.told()).filter((line) => line.includes('CleanupAbandoned'));
+        expect(told).toEqual([
+          expect.stringMatching(/^Warning CleanupAbandoned .*Let go without tidying up/),
+        ]);
+      }, 60_000);
+      // The triggers stay, and keep both sides in step for whatever code runs.
       expect(await triggersLeft(whole)).toBeGreaterThan(0);
       // Applied again it takes over what was left.
       whole.line.mend();
