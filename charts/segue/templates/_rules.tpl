@@ -17,7 +17,7 @@
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [replicasets]
-  verbs: [get, list, watch]
+  verbs: [get, list]
 # Observe: what owns pods, and the template that its next pod comes from.
 - apiGroups: [apps]
   resources: [statefulsets, daemonsets, controllerrevisions]
@@ -34,7 +34,7 @@
 # Which code runs is read from pods, and nowhere else.
 - apiGroups: ['']
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # Blue/green narrows a Service's selector and puts it back; a canary with httpRoute makes a second Service and removes it.
 - apiGroups: ['']
   resources: [services]
