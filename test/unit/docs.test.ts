@@ -153,18 +153,45 @@ const fragmentsOf = (page: Page, isPart: (name: string) => boolean): readonly Re
     .filter(isMap)
     .filter((fragment) => Object.keys(fragment).every(isPart));
 
-const { properties: parts } = (
+interface Described {
+  readonly properties?: Readonly<Record<string, Described>>;
+  readonly additionalProperties?: Described;
+  readonly items?: Described;
+}
+
+const { properties: parts = {} } = (
   parse(read('crds/schemachanges.segue.dev.yaml')) as {
-    spec: {
-      versions: [{ schema: { openAPIV3Schema: { properties: { spec: { properties: object } } } } }];
+    readonly spec: {
+      readonly versions: readonly [{ readonly schema: { readonly openAPIV3Schema: Described } }];
     };
   }
-).spec.versions[0].schema.openAPIV3Schema.properties.spec;
+).spec.versions[0].schema.openAPIV3Schema;
+
+const isField = (names: readonly string[], node: Described | undefined): boolean => {
+  const [name, ...rest] = names;
+  if (node === undefined || name === undefined || node.additionalProperties) return node !== undefined;
+  return isField(rest, (node.items ?? node).properties?.[name]);
+};
+
+// Of other kinds.
+const foreignFields = ['spec.template.metadata.labels', 'status.parents'];
+
+test('fields that are named are in the CRD', () =>
+  check(
+    30,
+    // Whole, so that a workload's own `spec` is not meant, nor a path of jq or Lua.
+    (page) => codeOf(page).flatMap((code) => /^(?:spec|status)\.[\w.[\]]+$/.exec(code)?.[0] ?? []),
+    (path) =>
+      foreignFields.includes(path) ||
+      isField(path.replaceAll(/\[[^\]]*\]/g, '').split('.'), { properties: parts })
+        ? undefined
+        : `the CRD has no field ${path}`,
+  ));
 
 test('each part of a spec fits into one', () =>
   check(
     3,
-    (page) => fragmentsOf(page, (name) => name in parts),
+    (page) => fragmentsOf(page, (name) => isField([name], parts['spec'])),
     (fragment) => lint(JSON.stringify({ ...example, spec: { ...example.spec, ...fragment } })),
   ));
 
