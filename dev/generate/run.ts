@@ -4,4 +4,5 @@ await import('./chart.ts');
 await import('./values-table.ts');
 await import('./dashboard.ts');
 await import('./runbook.ts');
+await import('./reference.ts');
 await import('./argo-cd.ts');
