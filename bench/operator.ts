@@ -47,13 +47,17 @@ export const startBenchApi = async (): Promise<PrivateApiServer> => {
 /** The operator's process. */
 export class OperatorProcess {
   readonly #child: ChildProcess;
+  /** The end of it. */
   #log = '';
+  /** Where it listens, which its first line says. */
+  #port: string | undefined;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
     for (const stream of [child.stdout, child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#log = `${this.#log}${text}`.slice(-20_000);
+        this.#port ??= /"port":(\d+)/.exec(this.#log)?.[1];
       });
   }
 
@@ -92,9 +96,8 @@ export class OperatorProcess {
     path: '/metrics' | '/readyz',
   ): Promise<{ readonly ok: boolean; readonly text: string } | undefined> {
     this.mustRun();
-    const port = /"port":(\d+)/.exec(this.#log)?.[1];
-    if (port === undefined) return undefined;
-    const answer = await fetch(`http://127.0.0.1:${port}${path}`).catch(() => undefined);
+    if (this.#port === undefined) return undefined;
+    const answer = await fetch(`http://127.0.0.1:${this.#port}${path}`).catch(() => undefined);
     return answer === undefined ? undefined : { ok: answer.ok, text: await answer.text() };
   }
 
