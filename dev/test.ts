@@ -25,7 +25,7 @@ interface Suite {
 const root = process.getuid?.() === 0;
 
 // The newest PostgreSQL gets every test, the oldest all that could differ there: not faults, nor what rests on the
-// ledger, on locks, crashes and connections alone. Between them it is DDL and its locks that differ, which the
+// ledger, on locks, crashes and connections alone, nor the plugin. Between them it is DDL and its locks that differ, which the
 // lifecycle of every change kind goes through, with plain and with quoted names in turn.
 const life = (names: 'public' | 'quoted-names') => ({ name: 'lifecycle', paths: `lifecycle/${names}` });
 const suites: readonly Suite[] = [
@@ -41,7 +41,7 @@ const suites: readonly Suite[] = [
     only: {
       name: 'most',
       paths:
-        'test/database/(?!faults/|lifecycle/(public|deleted|held)|(archive|crash|databases|demo|ledger|live|verify)\\.|triggers/inter)',
+        'test/database/(?!faults/|lifecycle/(public|deleted|held)|(archive|cli-.*|crash|databases|demo|ledger|live|notifications|verify)\\.|triggers/inter)',
     },
   },
   { project: 'database', major: 15, only: life('public') },
