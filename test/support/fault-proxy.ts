@@ -141,6 +141,11 @@ export class FaultProxy {
     this.#streams.clear();
   }
 
+  /** Watches that stand, the silent ones left out. */
+  get streams(): number {
+    return this.#streams.size;
+  }
+
   /** Answers new requests again; those that met silence never hear anything. */
   speak(): void {
     this.#silent = false;
