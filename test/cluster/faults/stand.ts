@@ -15,8 +15,10 @@ const alsoTold =
 
 const windowMs = 5_000;
 
-/** What no window may have more of, whatever goes wrong. Seen were 5 to 43, the most where nothing is in its way; a loop
- * that never waits has hundreds. */
+/**
+ * What no window may have more of, whatever goes wrong. Seen were 5 to 43, the most where nothing is in its way; a loop
+ * that never waits has hundreds.
+ */
 const mostPerSecond = 100;
 
 /** The most requests in any 5 s, per second; renewals of the Lease and watches left out. */
