@@ -233,7 +233,7 @@ describe('from the chart before', () => {
     async () => {
       const { code, stderr } = await helm.run('upgrade', 'segue', chart, '--namespace=ops', '--reuse-values');
       expect(code).toBe(1);
-      expect(stderr).toContain("missing property 'podDisruptionBudget'");
+      expect(stderr).toMatch(/missing propert(y|ies) 'podDisruptionBudget'/);
     },
     testTimeoutMs,
   );
