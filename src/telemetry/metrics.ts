@@ -11,6 +11,8 @@ export type Metrics = ReturnType<typeof createMetrics>;
 export function createMetrics(registry: Registry) {
   const loop = watchEventLoop();
   const metrics = createOperatorMetrics([registry], loop);
+  // A rate needs two values, and the first failure must not be the first of them.
+  for (const result of ['sent', 'failed', 'dropped']) metrics.notifications.inc({ result }, 0);
   return {
     ...metrics,
 

@@ -125,12 +125,11 @@ export class PrivateApiServer {
         {
           name: 'kube-controller-manager',
           program: programs['kube-controller-manager'],
-          arguments: controllerManagerArguments({
-            kubeconfig,
-            port: controllerPort,
-            authority,
-            serviceAccount,
-          }),
+          arguments: [
+            ...controllerManagerArguments({ kubeconfig, port: controllerPort, authority, serviceAccount }),
+            // Nodes stand on paper: after a minute without a heartbeat no DaemonSet would get a pod on them.
+            '--node-startup-grace-period=24h',
+          ],
         },
       ],
     });
