@@ -1,5 +1,5 @@
 /** Where a change stands, made of the resource for people and programs. Pure. */
-import { phases, type Phase, type StatusPhase } from '../api/phase.ts';
+import { doneCondition, phases, type Phase, type StatusPhase } from '../api/phase.ts';
 import type {
   BackfillStatus,
   BlockedBy,
@@ -65,15 +65,6 @@ export const trueCondition = ({ status }: SchemaChange, type: string) =>
 export const reasonOf = ({ status }: SchemaChange): string | undefined =>
   status?.conditions?.find(({ type }) => type === 'Ready')?.reason;
 
-const doneConditions: Readonly<Record<Phase, string>> = {
-  AddColumn: 'ColumnsAdded',
-  DualWrite: 'DualWriting',
-  Backfill: 'Backfilled',
-  SwitchReads: 'ReadsSwitched',
-  Quarantine: 'Quarantined',
-  Drop: 'Dropped',
-};
-
 /** The phase that waits for a person's word; undefined if none does. */
 export const awaitedPhase = (change: SchemaChange): Phase | undefined => {
   if (trueCondition(change, 'AwaitingApproval') === undefined) return undefined;
@@ -88,7 +79,7 @@ export const awaitedPhase = (change: SchemaChange): Phase | undefined => {
 const stateForward = (change: SchemaChange, phase: Phase, now: number): PhaseState => {
   const at = phases.indexOf(phase);
   if (at !== now) return at < now ? 'done' : 'to come';
-  return trueCondition(change, doneConditions[phase]) === undefined ? 'now' : 'done';
+  return trueCondition(change, doneCondition[phase]) === undefined ? 'now' : 'done';
 };
 
 const stateOf = (change: SchemaChange, phase: Phase, history: readonly HistoryStatus[]): PhaseState => {
