@@ -13,6 +13,7 @@ import {
 } from '../support/database-change.ts';
 import { startServer, type TestDatabase, type TestServer } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
+import { filledRows } from '../support/filled-rows.ts';
 import { slowRows } from '../support/slow-rows.ts';
 
 let server: TestServer;
@@ -38,14 +39,7 @@ const customers = (rows: number): string => `
   CREATE TABLE customers (id bigint PRIMARY KEY, first_name text NOT NULL, last_name text, visits int NOT NULL DEFAULT 0);
   INSERT INTO customers SELECT n, 'first' || n, 'last' || n FROM generate_series(1, ${rows}) n;`;
 
-/** Rows that are filled, and rows of which the ledger says so. They must never differ. */
-const counts = async (): Promise<{ filled: number; recorded: number }> => {
-  const [row] = await sandbox.query<{ filled: string; recorded: string }>(
-    `SELECT (SELECT count(full_name) FROM customers) AS filled, (SELECT sum(rows_done) FROM (
-      SELECT rows_done FROM segue.backfill UNION ALL SELECT rows_done FROM segue.backfill_range) r) AS recorded`,
-  );
-  return { filled: Number(row?.filled), recorded: Number(row?.recorded) };
-};
+const counts = () => filledRows(sandbox);
 
 /** Has the ledger say that so many workers proved useful. */
 const withWorkers = async (change: DrivenChange, workers: number): Promise<void> => {

@@ -4,6 +4,7 @@ import { startChild, type Child } from '../support/child.ts';
 import { startServer, type TestDatabase, type TestServer } from '../support/database.ts';
 import { dualWriting, expectDone, fullName, takeOver } from '../support/database-change.ts';
 import { eventually } from '../support/eventually.ts';
+import { filledRows } from '../support/filled-rows.ts';
 import { slowRows } from '../support/slow-rows.ts';
 
 let server: TestServer;
@@ -42,13 +43,7 @@ const startBackfill = async (targetBatchMs: number): Promise<Child> => {
   return child;
 };
 
-/** Rows that are filled, and rows of which the cursor says so. They must never differ. */
-const counts = async (): Promise<{ filled: number; recorded: number }> => {
-  const [row] = await sandbox.query<{ filled: string; recorded: string }>(
-    `SELECT (SELECT count(full_name) FROM customers) AS filled, (SELECT sum(rows_done) FROM (SELECT rows_done FROM segue.backfill UNION ALL SELECT rows_done FROM segue.backfill_range) r) AS recorded`,
-  );
-  return { filled: Number(row?.filled), recorded: Number(row?.recorded) };
-};
+const counts = () => filledRows(sandbox);
 
 const settled = async (): Promise<void> => {
   await eventually(async () => {
