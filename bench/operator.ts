@@ -11,6 +11,7 @@ import type { SchemaChange } from '../src/api/schema-change.ts';
 import { connect, type Cluster } from '../src/kube/client.ts';
 import { namespaces, schemaChanges, secrets, type Ref } from '../src/kube/resources.ts';
 import { startApiServer, type PrivateApiServer } from '../test/support/api-server.ts';
+import { MemoryLimit } from './memory-limit.ts';
 import { change } from './segue.ts';
 
 const project = path.join(import.meta.dirname, '..');
@@ -47,13 +48,15 @@ export const startBenchApi = async (): Promise<PrivateApiServer> => {
 /** The operator's process. */
 export class OperatorProcess {
   readonly #child: ChildProcess;
+  readonly #limit: MemoryLimit | undefined;
   /** The end of it. */
   #log = '';
   /** Where it listens, which its first line says. */
   #port: string | undefined;
 
-  private constructor(child: ChildProcess) {
+  private constructor(child: ChildProcess, limit: MemoryLimit | undefined) {
     this.#child = child;
+    this.#limit = limit;
     for (const stream of [child.stdout, child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#log = `${this.#log}${text}`.slice(-20_000);
@@ -61,10 +64,12 @@ export class OperatorProcess {
       });
   }
 
-  /** Bundles it and starts it. */
+  /** Bundles it and starts it, with the memory that the chart gives it where this process may limit it. */
   static async start(api: PrivateApiServer): Promise<OperatorProcess> {
     const program = await bundled();
-    const child = spawn(process.execPath, [program], {
+    const limit = await MemoryLimit.make();
+    const [command, args] = limit?.command(process.execPath, [program]) ?? [process.execPath, [program]];
+    const child = spawn(command, args, {
       env: {
         PATH: process.env['PATH'],
         NODE_ENV: 'production',
@@ -75,7 +80,14 @@ export class OperatorProcess {
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    return new OperatorProcess(child);
+    return new OperatorProcess(child, limit);
+  }
+
+  /** How its memory was limited, for a note. */
+  get memoryLimit(): string {
+    return this.#limit === undefined
+      ? 'without a memory limit, for this process may not set one'
+      : `with a memory limit of ${this.#limit.bytes / 1024 ** 2} Mi, the chart's`;
   }
 
   /** @throws with the end of its log, if it has ended */
@@ -102,11 +114,14 @@ export class OperatorProcess {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = once(this.#child, 'exit');
-    this.#child.kill('SIGTERM');
-    await Promise.race([ended, sleep(25_000, undefined, { ref: false })]);
-    this.#child.kill('SIGKILL');
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const ended = once(this.#child, 'exit');
+      this.#child.kill('SIGTERM');
+      await Promise.race([ended, sleep(25_000, undefined, { ref: false })]);
+      this.#child.kill('SIGKILL');
+      await ended;
+    }
+    await this.#limit?.remove();
   }
 }
 
@@ -150,6 +165,11 @@ export class BenchOperator {
 
   memory(): Promise<Memory> {
     return this.#process.memory();
+  }
+
+  /** How its memory was limited, for a note. */
+  get memoryLimit(): string {
+    return this.#process.memoryLimit;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -16,6 +16,7 @@ import { Sender } from './notify/sender.ts';
 import { Claims } from './reconcile/claims.ts';
 import { Controller } from './reconcile/controller.ts';
 import type { Ports } from './reconcile/ports.ts';
+import { SecretReader } from './reconcile/secret-reader.ts';
 import { createLog, type Log } from './telemetry/log.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 import { startServer, type Readiness } from './telemetry/server.ts';
@@ -69,7 +70,8 @@ const lead = async (
   const { notify } = config;
   const sender = notify && new Sender({ url: notify.url, log, observer: metrics.notificationObserver });
   const notifier = sender && new Notifier({ ...notify, sender });
-  const ports: Ports = { cluster, databases, claims, events, notifier, log, metrics };
+  const secrets = new SecretReader(cluster);
+  const ports: Ports = { cluster, secrets, databases, claims, events, notifier, log, metrics };
   const controller = new Controller({
     ports,
     namespaces: config.watchNamespaces,

@@ -79,7 +79,7 @@ export const memory: Suite = async (server, { rows: sizes }) => {
     courses: [course],
     failures: [],
     notes: [
-      `${rows} rows of the narrow table, once. The operator’s bundled program under Node ${process.version}, against a real API server, from the SchemaChange’s creation until the backfill is done and verified; VmHWM and VmRSS of its process every ${sampleEveryMs} ms.`,
+      `${rows} rows of the narrow table, once. The operator’s bundled program under Node ${process.version}, ${operator.memoryLimit}, against a real API server, from the SchemaChange’s creation until the backfill is done and verified; VmHWM and VmRSS of its process every ${sampleEveryMs} ms.`,
     ],
   };
 };

@@ -19,14 +19,20 @@ interface Candidate {
 
 // Bodies written as BEGIN ATOMIC have real dependencies and stand in catalog-dependents.ts. What belongs to an
 // extension is its maker's. Texts in other languages can't be read here.
+// The cheap conditions come first and by themselves: prosqlbody, which PostgreSQL 13 does not have, is read by way of
+// to_jsonb, which made of all of pg_proc takes 50 ms.
 const candidates = sql`
+WITH named AS MATERIALIZED (
+  SELECT p.oid, p.prolang, p.prosrc FROM pg_proc p
+  WHERE p.pronamespace <> ALL (ARRAY(SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'segue')))
+    AND p.proname NOT LIKE '~segue\\_%' AND length(p.prosrc) <= 100000
+    AND EXISTS (SELECT FROM unnest($2::text[]) old WHERE position(lower(old) IN lower(p.prosrc)) > 0)
+)
 SELECT p.oid::regprocedure::text AS label, l.lanname AS language, p.prosrc AS body,
   EXISTS (SELECT FROM pg_trigger t WHERE t.tgfoid = p.oid AND NOT t.tgisinternal
-    AND (t.tgrelid = $1 OR t.tgrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))) AS fires
-FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang AND l.lanname IN ('sql', 'plpgsql')
-WHERE p.pronamespace <> ALL (ARRAY(SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'segue')))
-  AND to_jsonb(p)->>'prosqlbody' IS NULL AND p.proname NOT LIKE '~segue\\_%' AND length(p.prosrc) <= 100000
-  AND EXISTS (SELECT FROM unnest($2::text[]) old WHERE position(lower(old) IN lower(p.prosrc)) > 0)
+    AND t.tgrelid IN (SELECT $1::oid UNION ALL SELECT relid::oid FROM pg_partition_tree($1::oid::regclass))) AS fires
+FROM named p JOIN pg_language l ON l.oid = p.prolang AND l.lanname IN ('sql', 'plpgsql')
+WHERE (SELECT to_jsonb(q)->>'prosqlbody' FROM pg_proc q WHERE q.oid = p.oid) IS NULL
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 ORDER BY 1 LIMIT 500`;
 

@@ -158,7 +158,7 @@ export class Requests {
       method: request.method,
       headers: {
         ...headers,
-        accept: 'application/json',
+        accept: acceptedOf(request),
         'user-agent': this.#options.userAgent,
         ...(request.body === undefined ? {} : { 'content-type': request.contentType ?? 'application/json' }),
       },
@@ -189,6 +189,13 @@ export class Requests {
     const plural = request.resource?.plural ?? '';
     this.#options.observer?.requested(request.verb, plural, status, performance.now() - started);
   }
+}
+
+/** PartialObjectMetadata where no more is wanted; a server that can't answer so answers 406. */
+function acceptedOf({ verb, resource }: Request): string {
+  const kind = verb === 'list' ? 'PartialObjectMetadataList' : 'PartialObjectMetadata';
+  const partial = resource?.metadataOnly === true && (verb === 'list' || verb === 'watch');
+  return partial ? `application/json;as=${kind};g=meta.k8s.io;v=v1` : 'application/json';
 }
 
 /** The ms to wait before the request may be sent again; undefined: not at all. */

@@ -33,6 +33,8 @@ export interface Resource<T extends KubeObject = KubeObject> {
   readonly plural: string;
   readonly kind: string;
   readonly namespaced: boolean;
+  /** True where lists and watches bring the objects' metadata and nothing else of them; see `metadataOf`. */
+  readonly metadataOnly?: true;
   /** Never there at run time; it lets `get(ref)` know what it returns. */
   readonly [objectType]?: T;
 }
@@ -89,6 +91,19 @@ export const namespaces: Resource<Namespace> = {
 };
 
 export const schemaChanges = namespaced<SchemaChange>(group, version, plural, kind);
+
+/**
+ * The same kind, listed and watched by metadata alone: of a pod that is a tenth of what would be sent, parsed and thrown
+ * away (Kubernetes API concepts, "Metadata-only fetches"). An object that is read by itself is whole.
+ */
+export const metadataOf = ({ group, version, plural, kind, namespaced }: Resource): Resource => ({
+  group,
+  version,
+  plural,
+  kind,
+  namespaced,
+  metadataOnly: true,
+});
 
 /** `apps/v1`, or `v1` for the core group. */
 export const apiVersionOf = (resource: Resource): string =>

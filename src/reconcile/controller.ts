@@ -7,15 +7,16 @@ import type { SchemaChange } from '../api/schema-change.ts';
 import { isForbidden } from '../kube/api-error.ts';
 import { WorkQueue } from '../kube/queue.ts';
 import { Reflector } from '../kube/reflector.ts';
-import { deployments, pods, schemaChanges, services, type Resource } from '../kube/resources.ts';
-import type { Deployment, KubeObject, Pod, Service } from '../kube/types.ts';
+import { deployments, metadataOf, pods, schemaChanges, services, type Resource } from '../kube/resources.ts';
+import type { Deployment, KubeObject, Service } from '../kube/types.ts';
 import { concerns, stirredBy, type LastSeen, type Stirred } from '../rollout/concerns.ts';
 import { glance } from './glance.ts';
 import { keptOfDeployment, keptOfPod, keptOfService } from './kept.ts';
 import type { ClusterSide } from './observe.ts';
 import { Pace } from './pace.ts';
 import type { Ports } from './ports.ts';
-import { reconcile, waitFor, type Next } from './reconcile.ts';
+import type { Next } from './next.ts';
+import { reconcile } from './reconcile.ts';
 import { reportRefusal } from './refusal.ts';
 import { isOver } from './resource.ts';
 
@@ -56,7 +57,7 @@ export class Controller {
   readonly #changes: Reflector<SchemaChange & KubeObject>;
   readonly #deployments: Reflector<Deployment>;
   readonly #services: Reflector<Service>;
-  readonly #pods: Reflector<Pod>;
+  readonly #pods: Reflector<KubeObject>;
   readonly #seen = new Map<string, Seen>();
   /** Keys whose workloads stirred since the last whole look. */
   readonly #stirred = new Set<string>();
@@ -76,7 +77,7 @@ export class Controller {
       keep: keptOfService,
       onChange: (_, before, now) => this.#wake('Service', before, now),
     });
-    this.#pods = this.#reflect(pods, {
+    this.#pods = this.#reflect(metadataOf(pods), {
       keep: keptOfPod,
       onChange: (_, before, now) => this.#wake('Pod', before, now),
     });
@@ -197,9 +198,7 @@ export class Controller {
       resource !== undefined && seen !== undefined && resource.metadata.resourceVersion === seen.version;
     if (stirred || !isSame || seen.memory === undefined || performance.now() >= seen.wholeAt)
       return this.#lookLive(key, signal);
-    const decision = await glance(ports, resource, seen.memory);
-    if (decision === undefined) return this.#lookLive(key, signal);
-    return waitFor(decision);
+    return (await glance(ports, resource, seen.memory, signal)) ?? this.#lookLive(key, signal);
   }
 
   async #lookLive(key: string, signal: AbortSignal): Promise<Next> {

@@ -4,13 +4,13 @@ import type { SchemaChange, SecretRef } from '../api/schema-change.ts';
 import type { Database } from '../database/databases.ts';
 import { readFact } from '../database/errors.ts';
 import { isForbidden } from '../kube/api-error.ts';
-import { keyOf, secrets } from '../kube/resources.ts';
+import { keyOf } from '../kube/resources.ts';
 import type { Secret } from '../kube/types.ts';
 import type { Ports } from './ports.ts';
 
 const read = async (ports: Ports, namespace: string, name: string): Promise<Fact<Secret | undefined>> => {
   try {
-    return known(await ports.cluster.get({ resource: secrets, namespace, name }));
+    return known(await ports.secrets.read(namespace, name));
   } catch (error) {
     if (!isForbidden(error)) throw error;
     return unknown(

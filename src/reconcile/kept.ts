@@ -1,5 +1,5 @@
 /** What the caches keep of an object: what tells whom a change of it concerns. All else is read live. */
-import type { Deployment, KubeObject, ObjectMeta, Pod, Service } from '../kube/types.ts';
+import type { Deployment, KubeObject, ObjectMeta, Service } from '../kube/types.ts';
 
 const identity = ({ metadata }: KubeObject): ObjectMeta => {
   const { name, namespace, uid, resourceVersion, creationTimestamp, labels } = metadata;
@@ -14,7 +14,7 @@ const identity = ({ metadata }: KubeObject): ObjectMeta => {
 };
 
 /** Its labels. */
-export const keptOfPod = (pod: Pod): Pod => ({ metadata: identity(pod) }) as Pod;
+export const keptOfPod = (pod: KubeObject): KubeObject => ({ metadata: identity(pod) });
 
 /** Its labels and the selector of its pods. */
 export const keptOfDeployment = (deployment: Deployment): Deployment =>

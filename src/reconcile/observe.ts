@@ -49,7 +49,7 @@ export interface ClusterSide {
 export interface Observation {
   readonly facts: Facts;
   readonly db: Fact<Database>;
-  /** The same answers again, without a request. */
+  /** The same answers again, without a request, but for a Secret that was not there. */
   readonly cluster: ClusterSide;
 }
 
@@ -223,7 +223,7 @@ const live = (ports: Ports, resource: SchemaChange): ClusterSide => ({
   workloads: (stage, db) => workloads(ports, resource, db, stage),
 });
 
-/** Keeps the answers; what was not asked stays unknown. */
+/** Keeps the answers; what was not asked stays unknown, and a database that could not be opened is asked for again. */
 const recorded = (asked: ClusterSide): { readonly cluster: ClusterSide; readonly replay: ClusterSide } => {
   const unasked = unknown('Progressing', 'It has not been looked at.');
   let [db, check, pods]: [Fact<Database>, Fact<readonly Violation[]>, Fact<readonly WorkloadFacts[]>] = [
@@ -238,7 +238,7 @@ const recorded = (asked: ClusterSide): { readonly cluster: ClusterSide; readonly
       workloads: async (stage, db) => (pods = await asked.workloads(stage, db)),
     },
     replay: {
-      db: () => Promise.resolve(db),
+      db: () => (db.known ? Promise.resolve(db) : asked.db()),
       checked: () => Promise.resolve(check),
       workloads: () => Promise.resolve(pods),
     },

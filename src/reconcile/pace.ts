@@ -5,7 +5,7 @@
  * nobody anything. Watches wake what they see in either case.
  */
 import type { Reason } from '../api/reasons.ts';
-import type { Next } from './reconcile.ts';
+import type { Next } from './next.ts';
 
 const freeRepeats = 3;
 const slowestMs = 30_000;

@@ -6,10 +6,12 @@ import type { Databases } from '../database/databases.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Claims } from './claims.ts';
+import type { SecretReader } from './secret-reader.ts';
 
 /** The outer world, as the loop sees it. */
 export interface Ports {
   readonly cluster: Cluster;
+  readonly secrets: SecretReader;
   readonly databases: Databases;
   readonly claims: Claims;
   readonly events: EventRecorder;

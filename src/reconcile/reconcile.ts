@@ -13,70 +13,17 @@ import { reconcileLog } from '../telemetry/log.ts';
 import { carryOut } from './act.ts';
 import { memoryOf } from './glance.ts';
 import { measure } from './measure.ts';
+import { didOf, nextOf, type Next } from './next.ts';
 import { observe, type ClusterSide } from './observe.ts';
 import type { Ports } from './ports.ts';
 import { isOver } from './resource.ts';
 import { saidOf, statusOf } from './status.ts';
-
-/** When to look again; undefined: not before something changes. */
-export interface Next {
-  readonly afterMs?: number;
-  /** What was done, by a name that stays the same for the same thing; undefined if nothing was. */
-  readonly did?: string;
-  /** Set while it waits. */
-  readonly waits?: {
-    readonly reason: Reason;
-    readonly recheckMs: number;
-    /** A person has to mend something. */
-    readonly stalled: boolean;
-    /** What the next looks may go by instead of the API server; see glance.ts. */
-    readonly memory?: ClusterSide;
-  };
-  /** The resource's version after this look: until the watch brings another one there is nothing new in it. */
-  readonly version?: string;
-  /** There is no such resource, says the API server. */
-  readonly gone?: boolean;
-}
 
 /** What a look may do. */
 export interface LookOptions {
   /** Why nothing may be done but to say so; a resource that is being deleted is tidied up all the same. */
   readonly barred?: string | undefined;
 }
-
-const refusedRecheckMs = 10_000;
-const staleRecheckMs = 200;
-
-const didOf = (decision: Decision): string | undefined => {
-  if (decision.kind !== 'act') return undefined;
-  const { action } = decision;
-  if (action.kind === 'step') return `step ${action.step.id}`;
-  return action.kind === 'rollout' ? `rollout ${JSON.stringify(action.step)}` : action.kind;
-};
-
-/** Looks again when a decision to wait wants it. */
-export const waitFor = ({ reason, recheckMs }: Extract<Decision, { kind: 'wait' }>): Next => ({
-  afterMs: recheckMs,
-  waits: { reason, recheckMs, stalled: isStalled(reason) },
-});
-
-const nextOf = (decision: Decision, outcome: Outcome | undefined): Next => {
-  const did = didOf(decision);
-  const named = did === undefined ? {} : { did };
-  if (decision.kind === 'finished') return {};
-  if (decision.kind === 'wait') return waitFor(decision);
-  switch (outcome?.kind) {
-    case 'deferred':
-      return { ...named, afterMs: outcome.afterMs };
-    case 'refused':
-      return { ...named, afterMs: refusedRecheckMs };
-    case 'stale':
-      return { ...named, afterMs: staleRecheckMs };
-    case 'done':
-    case undefined:
-      return { ...named, afterMs: 0 };
-  }
-};
 
 const writeStatus = async (
   ports: Ports,

@@ -10,12 +10,17 @@ import type { Phase } from '../../src/api/phase.ts';
 import type { ChangeSpec, SchemaChange, SchemaChangeSpec } from '../../src/api/schema-change.ts';
 import type { Notifier } from '../../src/notify/notifier.ts';
 import { Databases } from '../../src/database/databases.ts';
+import { systemClock } from '../../src/kube/clock.ts';
 import { EventRecorder } from '../../src/kube/events.ts';
 import { objectPath, schemaChanges, secrets } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import { Claims } from '../../src/reconcile/claims.ts';
+import type { ClusterSide } from '../../src/reconcile/observe.ts';
 import type { Ports } from '../../src/reconcile/ports.ts';
+import { glance } from '../../src/reconcile/glance.ts';
+import type { Next } from '../../src/reconcile/next.ts';
 import { reconcile } from '../../src/reconcile/reconcile.ts';
+import { SecretReader } from '../../src/reconcile/secret-reader.ts';
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
 import { MemoryCluster } from './memory-cluster.ts';
 import { aSpec } from './world.ts';
@@ -58,7 +63,9 @@ export class OperatorLoop {
   readonly #notifier: (() => Notifier) | undefined;
   #databases = new Databases();
   #ports: Ports;
+  #memory: ClusterSide | undefined;
   #generations = 1;
+  #laterMs = 0;
 
   constructor(
     uri: string,
@@ -89,6 +96,10 @@ export class OperatorLoop {
     });
   }
 
+  get #key(): string {
+    return `${namespace}/${this.name}`;
+  }
+
   /** The resource as it stands. */
   get resource(): SchemaChange {
     const found = this.#cluster.objects.get(
@@ -101,11 +112,13 @@ export class OperatorLoop {
   /** Names another database user or address from now on. */
   secret(uri: string): void {
     this.#secret(`db-${this.name}`, uri);
+    this.secondsLater();
   }
 
   /** Takes the Secret away, as the deletion of a namespace does. */
   withoutSecret(): void {
     this.#cluster.objects.delete(objectPath({ resource: secrets, namespace, name: `db-${this.name}` }));
+    this.secondsLater();
   }
 
   /** Alters the spec, as `kubectl patch` would. */
@@ -146,7 +159,8 @@ export class OperatorLoop {
 
   /** Looks once and does the next thing. */
   async look(): Promise<Look> {
-    const next = await reconcile(this.#ports, `${namespace}/${this.name}`, AbortSignal.timeout(60_000));
+    const next = await reconcile(this.#ports, this.#key, AbortSignal.timeout(60_000));
+    this.#memory = next.waits?.memory;
     const { status } = this.resource;
     const look: Look = {
       did: next.did,
@@ -159,6 +173,17 @@ export class OperatorLoop {
     const last = this.told.at(-1);
     if (last?.message !== look.message || last.did !== look.did) this.told.push(look);
     return look;
+  }
+
+  /**
+   * Looks as the loop does between two whole looks, by what the last of these left; undefined if it left nothing or a
+   * whole look is due. With the requests to the API server that it took.
+   */
+  async glance(): Promise<{ readonly next: Next | undefined; readonly requests: readonly string[] }> {
+    const before = this.#cluster.calls.length;
+    const memory = this.#memory;
+    const next = memory && (await glance(this.#ports, this.resource, memory, AbortSignal.timeout(60_000)));
+    return { next, requests: this.#cluster.calls.slice(before) };
   }
 
   /** Looks until a look fits. Waits are cut to a tenth of a second. @throws with what was told, once the time is over. */
@@ -214,6 +239,10 @@ export class OperatorLoop {
     const leadership = { stillHeld: () => Promise.resolve(true) };
     return {
       cluster: this.#cluster,
+      secrets: new SecretReader(this.#cluster, {
+        ...systemClock,
+        now: () => performance.now() + this.#laterMs,
+      }),
       databases: this.#databases,
       claims: new Claims(leadership, 'test'),
       events: this.#events,
@@ -221,6 +250,11 @@ export class OperatorLoop {
       log: this.#log,
       metrics: this.#metrics,
     };
+  }
+
+  /** What was read of Secrets a moment ago counts no more. */
+  secondsLater(): void {
+    this.#laterMs += 10_000;
   }
 
   #metadata(name: string, uid: string): SchemaChange['metadata'] {

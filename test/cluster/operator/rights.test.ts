@@ -22,6 +22,7 @@ import { Election } from '../../../src/kube/lease.ts';
 import { leases, type Resource } from '../../../src/kube/resources.ts';
 import { Claims } from '../../../src/reconcile/claims.ts';
 import { Controller } from '../../../src/reconcile/controller.ts';
+import { SecretReader } from '../../../src/reconcile/secret-reader.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { eventually } from '../../support/eventually.ts';
 import { Bench, type Place } from '../../support/operator.ts';
@@ -227,7 +228,7 @@ class Trial {
     const databases = new Databases();
     const claims = new Claims({ stillHeld: () => Promise.resolve(true) }, namespace);
     const controller = new Controller({
-      ports: { cluster, databases, claims, events, log, metrics },
+      ports: { cluster, secrets: new SecretReader(cluster), databases, claims, events, log, metrics },
       namespaces: [namespace],
       workers: 1,
       onFenced: (error) => {
