@@ -8,6 +8,7 @@ import {
   type Ref,
   type Resource,
   deployments,
+  metadataOf,
   namespaces,
   pods,
   secrets,
@@ -109,6 +110,25 @@ describe('objects', () => {
     const one = await cluster.list(configMaps, { namespace, fieldSelector: 'metadata.name=m-3' });
     expect(one.items).toHaveLength(1);
     expect((await cluster.list(pods)).items).toEqual([]);
+  });
+
+  test('are listed and watched by their metadata alone where no more is asked for', async () => {
+    await cluster.create(map('a'), { metadata: { labels: { app: 'shop' } }, data: { x: '1' } });
+    const partial = metadataOf(configMaps);
+    const { items, resourceVersion } = await cluster.list(partial, { namespace });
+    expect(items).toHaveLength(1);
+    expect(items[0]?.metadata).toMatchObject({ name: 'a', namespace, labels: { app: 'shop' } });
+    expect(items[0]).not.toHaveProperty('data');
+    await cluster.patch(map('a'), { data: { x: '2' } }, { type: 'merge' });
+    const options = { namespace, resourceVersion, timeoutSeconds: 5, silenceMs: 10_000 };
+    const signal = AbortSignal.timeout(10_000);
+    for await (const event of cluster.watch(partial, { ...options, signal })) {
+      expect(event).toMatchObject({ type: 'MODIFIED', object: { metadata: { name: 'a' } } });
+      expect(event).not.toHaveProperty('object.data');
+      break;
+    }
+    expect.assertions(6);
+    expect(await cluster.get({ ...map('a'), resource: partial })).toMatchObject({ data: { x: '2' } });
   });
 
   test('that expire between two pages are fetched anew, all at once', async () => {
