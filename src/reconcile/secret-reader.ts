@@ -8,8 +8,11 @@ import type { Cluster } from '../kube/client.ts';
 import { secrets } from '../kube/resources.ts';
 import type { Secret } from '../kube/types.ts';
 
-// Longer, and a new password, or a Secret that was made at last, is noticed late; shorter, and it spares nothing.
-const freshMs = 3_000;
+/**
+ * How old a reading may be, in ms. Longer, and a new password, or a Secret that was made at last, is noticed late;
+ * shorter, and it spares nothing.
+ */
+export const secretFreshMs = 3_000;
 
 interface Kept {
   readonly askedAt: number;
@@ -33,7 +36,7 @@ export class SecretReader {
     const now = this.#clock.now();
     // Credentials stay in memory no longer than they serve.
     for (const [key, { askedAt }] of this.#kept) {
-      if (now - askedAt < freshMs) break;
+      if (now - askedAt < secretFreshMs) break;
       this.#kept.delete(key);
     }
     const key = `${namespace}/${name}`;

@@ -20,7 +20,7 @@ import type { Ports } from '../../src/reconcile/ports.ts';
 import { glance } from '../../src/reconcile/glance.ts';
 import type { Next } from '../../src/reconcile/next.ts';
 import { reconcile } from '../../src/reconcile/reconcile.ts';
-import { SecretReader } from '../../src/reconcile/secret-reader.ts';
+import { SecretReader, secretFreshMs } from '../../src/reconcile/secret-reader.ts';
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
 import { MemoryCluster } from './memory-cluster.ts';
 import { aSpec } from './world.ts';
@@ -254,7 +254,7 @@ export class OperatorLoop {
 
   /** What was read of Secrets a moment ago counts no more. */
   secondsLater(): void {
-    this.#laterMs += 10_000;
+    this.#laterMs += secretFreshMs;
   }
 
   #metadata(name: string, uid: string): SchemaChange['metadata'] {

@@ -1,8 +1,10 @@
 /** Whole changes, nearly all without workloads, by a real operator on a real API server and a real PostgreSQL. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { ChangeSpec } from '../../../src/api/schema-change.ts';
 import { deployments, type Resource } from '../../../src/kube/resources.ts';
 import { eventually } from '../../support/eventually.ts';
+import { secretFreshMs } from '../../../src/reconcile/secret-reader.ts';
 import { Bench, fingerprint, holds, Operator, type Place } from '../../support/operator.ts';
 import { Kubelet } from '../rollout/kubelet.ts';
 
@@ -309,6 +311,8 @@ test('the resource deleted with the database away is let go with a Warning', asy
   await bench.apply(place, merge, { targetPhase: 'DualWrite' });
   await bench.until(place, ({ message }) => message?.includes('targetPhase') ?? false);
   await bench.secret(place.namespace, 'postgresql://postgres:x@127.0.0.1:9/postgres');
+  // Until then it may be tidied up with the address that was read last.
+  await sleep(secretFreshMs);
   await bench.cluster.delete(bench.refOf(place));
   await bench.until(place, (status) => Object.keys(status).length === 0, 70_000);
   await eventually(async () => {

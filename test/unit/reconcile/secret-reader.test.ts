@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { SecretReader } from '../../../src/reconcile/secret-reader.ts';
+import { SecretReader, secretFreshMs } from '../../../src/reconcile/secret-reader.ts';
 import { secrets } from '../../../src/kube/resources.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { MemoryCluster } from '../../support/memory-cluster.ts';
@@ -22,7 +22,7 @@ test('a Secret that many ask for is read once in a few seconds', async () => {
   await reader.read('shop', 'other');
   await reader.read('other', 'db');
   expect(cluster.calls).toHaveLength(3);
-  await clock.advance(3_000);
+  await clock.advance(secretFreshMs);
   await reader.read('shop', 'db');
   expect(cluster.calls).toHaveLength(4);
 });
@@ -31,7 +31,7 @@ test('one that was not there is found a few seconds after it was made', async ()
   const { cluster, clock, reader } = stand();
   expect(await reader.read('shop', 'db')).toBeUndefined();
   await cluster.create(ref, { data: {} });
-  await clock.advance(3_000);
+  await clock.advance(secretFreshMs);
   expect(await reader.read('shop', 'db')).toBeDefined();
 });
 
