@@ -102,10 +102,10 @@ const prepare = async ({ project, programs }: Suite): Promise<boolean> => {
   if (programs !== true) return true;
   if (!(await build())) return false;
   // These are no part of any cluster of ours, only of tests.
-  return (
-    project !== 'cluster' ||
-    ((await build('--path', 'rollouts-controller')) && (await build('--path', 'argocd')))
-  );
+  if (project !== 'cluster') return true;
+  for (const program of ['rollouts-controller', 'flagger', 'argocd'])
+    if (!(await build('--path', program))) return false;
+  return true;
 };
 
 const runSuite = async (suite: Suite): Promise<Counts> => {

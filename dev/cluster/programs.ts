@@ -75,6 +75,7 @@ export const toolModules = {
     },
     programs: { 'rollouts-controller': 'github.com/argoproj/argo-rollouts/cmd/rollouts-controller' },
   },
+  flagger: { programs: { flagger: 'github.com/fluxcd/flagger/cmd/flagger' } },
   'argo-cd': {
     version: {
       of: 'github.com/argoproj/argo-cd/v3',
@@ -123,5 +124,6 @@ export const allPrograms: readonly Program[] = [
   ...bareMachinePrograms,
   'kind',
   'rollouts-controller',
+  'flagger',
   'argocd',
 ];

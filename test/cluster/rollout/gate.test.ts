@@ -1,5 +1,5 @@
 /**
- * The gate, asked by Argo Rollouts' own controller with the manifests of docs/gates.md. A replica of the operator
+ * The gate, asked by the controllers of Argo Rollouts and of Flagger with the manifests of docs/gates.md. A replica of the operator
  * answers that does not lead; a real API server has the SchemaChange; the tests play the kubelet and the leader. In the
  * end that replica leads, and posts what it is held for.
  */
@@ -7,13 +7,16 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
 import type { SchemaChange } from '../../../src/api/schema-change.ts';
 import { connect, type Cluster, type Partially } from '../../../src/kube/client.ts';
 import {
+  deployments,
   leases,
   namespaces,
+  pods,
   replicaSets,
   rollouts,
   schemaChanges,
@@ -23,6 +26,7 @@ import type { KubeObject } from '../../../src/kube/types.ts';
 import { startApiServer, type PrivateApiServer } from '../../support/api-server.ts';
 import { allRolloutCrds, applyRolloutCrds, RolloutsController } from '../../support/argo-rollouts.ts';
 import { eventually } from '../../support/eventually.ts';
+import { Flagger } from '../../support/flagger.ts';
 import { Operator } from '../../support/operator.ts';
 import { places, shortSpec } from '../../support/places.ts';
 import { Kubelet } from './kubelet.ts';
@@ -63,6 +67,7 @@ let api: PrivateApiServer;
 let cluster: Cluster;
 let kubelet: Kubelet;
 let controller: RolloutsController;
+let flagger: Flagger;
 let operator: Operator;
 let gate: string;
 const posted: { readonly type: string; readonly data: object }[] = [];
@@ -142,12 +147,14 @@ beforeAll(async () => {
   await create(schemaChanges, change, { spec: shortSpec });
   kubelet = new Kubelet({ cluster, api, namespace, node });
   controller = await RolloutsController.start(api, namespace);
+  flagger = await Flagger.start(api, namespace);
   await startReplica();
 }, setupTimeoutMs);
 
 afterAll(async () => {
   await operator?.stop();
   receiver.close();
+  await flagger?.stop();
   await controller?.stop();
   await kubelet?.stop();
   await cluster?.close();
@@ -248,25 +255,56 @@ test("the documented pipeline's loop goes on with the answer", async () => {
   }, withinMs);
 });
 
-test("Flagger's documented webhook asks what it should", async () => {
-  const [canary] = documented('Flagger');
-  const analysis = canary?.spec['analysis'] as unknown as
-    { readonly webhooks: readonly { readonly url: string; readonly metadata: object }[] } | undefined;
-  const [webhook] = analysis?.webhooks ?? [];
+interface Canary extends KubeObject {
+  readonly spec: object;
+  readonly status?: { readonly phase?: string };
+}
+
+test('Flagger starts no pod of new code before the schema serves it, and goes on by itself then', async () => {
+  const canaries: Resource<Canary> = {
+    ...argo('canaries', 'Canary'),
+    group: 'flagger.app',
+    version: 'v1beta1',
+  };
+  const web = { resource: deployments, namespace, name: 'web' };
+  const template = (image: string, labels: object) => ({
+    metadata: { labels: { app: 'web', ...labels } },
+    spec: { containers: [{ name: 'app', image }] },
+  });
+  const phase = (wanted: string): Promise<void> =>
+    eventually(async () => {
+      const found = (await cluster.get({ resource: canaries, namespace, name: 'web' }))?.status?.phase;
+      if (found !== wanted) throw new Error(`${found}, not ${wanted}: ${flagger.log.slice(-2_000)}`);
+    }, withinMs);
+  const image = async (name: string): Promise<string | undefined> =>
+    (await cluster.get({ resource: deployments, namespace, name }))?.spec.template.spec.containers[0]?.image;
   await stands('in-backfill');
-  const ask = () =>
-    fetch(webhook?.url ?? '', {
-      method: 'POST',
-      body: JSON.stringify({
-        name: canary?.metadata.name,
-        namespace: canary?.metadata.namespace,
-        phase: 'Waiting',
-        metadata: webhook?.metadata,
-      }),
-    });
-  await eventually(async () => expect((await ask()).status).toBe(409), withinMs);
-  await stands('in-quarantine');
-  await eventually(async () => expect((await ask()).status).toBe(200), withinMs);
+  await create(deployments, 'web', {
+    spec: { replicas: 1, selector: { matchLabels: { app: 'web' } }, template: template('web:1', {}) },
+  });
+  const analysis = documented('Flagger')[0]?.spec['analysis'] as
+    { readonly webhooks: readonly object[] } | undefined;
+  await create(canaries, 'web', {
+    spec: {
+      targetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' },
+      service: { port: 80 },
+      analysis: { interval: '1s', threshold: 10, iterations: 1, webhooks: analysis?.webhooks },
+    },
+  });
+  await phase('Initialized');
+  const labels = { [`change.segue.dev/${change}`]: 'new-only' };
+  await cluster.patch(web, { spec: { template: template('web:2', labels) } }, { type: 'merge' });
+  await phase('Waiting');
+  await sleep(3_000);
+  await phase('Waiting');
+  // Its own Deployment is the canary's, and rests at no replicas.
+  expect((await cluster.get(web))?.spec.replicas).toBe(0);
+  expect(await image('web-primary')).toBe('web:1');
+  await stands('in-switch-reads');
+  await phase('Succeeded');
+  expect(await image('web-primary')).toBe('web:2');
+  const { items } = await cluster.list(pods, { namespace, labelSelector: 'app=web-primary' });
+  expect(items.map(({ metadata }) => metadata.labels)).toContainEqual(expect.objectContaining(labels));
 });
 
 test('once it leads, it posts what it is held for, and its log does not have the address', async () => {
