@@ -3,6 +3,7 @@
  * layers and handed to the pure ones. Nothing here is ever read back from a resource's status, which is a
  * report. Times are milliseconds since the epoch, taken from the database's clock where they are stored there.
  */
+import type { RepairFacts, VerificationFacts, VerifyingFacts } from './comparison-facts.ts';
 import type { ObservedFacts } from './observed-facts.ts';
 import type { AnalysedFacts } from './analysis-facts.ts';
 import type { Code, Phase } from './phase.ts';
@@ -322,41 +323,6 @@ export interface BackfillFacts {
   readonly throttledBy: string;
 }
 
-/** The result of the last verification; it counts only for the backfill pass that it followed. */
-export interface VerificationFacts {
-  readonly at: number;
-  /** Percent of the pages that were compared: 100 is all of them, 0 says that nothing was compared. */
-  readonly share: number;
-  /** About: of rows that were updated meanwhile some may have been met twice. */
-  readonly rowsCompared: number;
-  readonly mismatches: number;
-  /** Keys of rows that differ, as JSON text, at most ten. */
-  readonly sampleKeys: readonly string[];
-  /** WAL position that replicas must have replayed before reads may switch. */
-  readonly lsn: string;
-}
-
-/** How far a verification that is under way has come. */
-export interface VerifyingFacts {
-  readonly pagesDone: number;
-  readonly pagesTotal: number;
-  readonly rowsCompared: number;
-  readonly mismatches: number;
-  readonly sampleKeys: readonly string[];
-}
-
-/** What became of the last repair that was asked for. */
-export interface RepairFacts {
-  /** Value of the repair annotation that was last acted upon, empty before. */
-  readonly handled: string;
-  /** Why it was not done, as a sentence. */
-  readonly refused?: string;
-  /** True while rows that differ are computed anew. */
-  readonly running: boolean;
-  /** Rows that repairs have computed anew, all together. */
-  readonly rows: number;
-}
-
 /** When and by whom an old column was last seen in use. */
 export interface UseFacts {
   /** Of a statement that pg_stat_statements counted: when that was seen. */
@@ -445,6 +411,10 @@ export interface LedgerFacts {
   readonly archive?: ArchiveFacts;
   /** Rows on which one side could not be converted to the other since the triggers stand. */
   readonly conflicts: number;
+  /** Value of the verify annotation that was last acted upon, empty before. */
+  readonly handledVerify: string;
+  /** Why no comparison was made for it; null if one was. */
+  readonly verifyRefused: string | null;
   /** Value of the retry annotation that was last acted upon. */
   readonly handledRetry: string;
   /** Since when a lock has been asked for in vain. */

@@ -20,5 +20,8 @@ export const retryAnnotation = 'segue.dev/retry';
 /** `segue.dev/repair: <any new value>`: rows that differ are to be computed anew from the old columns. */
 export const repairAnnotation = 'segue.dev/repair';
 
+/** `segue.dev/verify: <any new value>`: all rows are to be compared again, whatever the last comparison found. */
+export const verifyAnnotation = 'segue.dev/verify';
+
 /** Label of a pod, saying which of the change's columns its code uses; absent means `old`. */
 export const codeLabel = (change: string): string => `change.segue.dev/${change}`;

@@ -859,6 +859,14 @@ export interface SchemaChangeStatus {
    */
   readonly repairRefused?: string;
   /**
+   * Value of the segue.dev/verify annotation that was last acted upon.
+   */
+  readonly handledVerify?: string;
+  /**
+   * Why the last comparison that was asked for was not made; absent if it was.
+   */
+  readonly verifyRefused?: string;
+  /**
    * Phases entered so far, in their order; on the way back each appears once more.
    */
   readonly history?: readonly HistoryStatus[];

@@ -11,6 +11,7 @@ const plainAnnotations: readonly string[] = [
   'segue.dev/approve',
   'segue.dev/retry',
   'segue.dev/repair',
+  'segue.dev/verify',
   'deployment.kubernetes.io/revision',
 ];
 

@@ -1,4 +1,4 @@
-import { retryAnnotation } from '../api/names.ts';
+import { verifyAnnotation } from '../api/names.ts';
 import type { SchemaChange } from '../api/schema-change.ts';
 import {
   command,
@@ -42,23 +42,25 @@ const finding = ({ metadata: { name }, spec, status }: SchemaChange): Answer => 
 };
 
 const again = (change: SchemaChange): Decided => {
-  const { metadata, status } = change;
-  const { name } = metadata;
+  const { name } = change.metadata;
   const ended = over(change);
   if (ended !== undefined) return not(1, ended);
-  const differs = (status?.verification?.mismatches ?? 0) > 0;
-  if (status?.phase === 'RollingBack' || (status?.phase !== 'Backfill' && !differs))
-    return not(
-      1,
-      `Segue does not compare the rows of ${name} again in ${status?.phase ?? 'Pending'}: it does so in Backfill, and later where rows differed or its triggers were away. ${finding(change).message}`,
-    );
+  if ((change.status?.phase ?? 'Pending') === 'Pending')
+    return not(1, `${name} has not begun; there is nothing to compare.`);
   const value = newValue();
   return {
     kind: 'order',
     order: {
-      patch: { metadata: { annotations: { [retryAnnotation]: value } } },
-      said: `The rows of ${name} are to be filled where they are not, and compared again from the first.`,
-      heard: (now) => now.status?.handledRetry === value,
+      patch: { metadata: { annotations: { [verifyAnnotation]: value } } },
+      said: `The rows of ${name} are to be compared again.`,
+      heard: ({ status }) => status?.handledVerify === value,
+      answer: ({ status }) =>
+        status?.verifyRefused === undefined
+          ? {
+              code: 0,
+              message: `Segue has begun; what it finds: kubectl segue verify ${name}.`,
+            }
+          : { code: 1, message: `They are not: ${status.verifyRefused}.` },
     },
   };
 };
@@ -68,9 +70,9 @@ export const verify: Verb = {
   name: 'verify',
   summary: 'Says what the comparison of old and new columns found, or has it made again',
   usage: 'NAME [--again]',
-  details: `The comparison is the operator's: it alone has the database's credentials. --again sets the annotation segue.dev/retry,
-which has all rows compared again in Backfill, or wherever rows differed. A comparison that found all to agree stands
-from then on, kept true by the triggers, and is not made again on request.
+  details: `The comparison is the operator's: it alone has the database's credentials. --again sets the annotation segue.dev/verify:
+what was found before counts no more, all rows are compared again, and neither reads nor Drop go on until they agree.
+Right before the approval of Drop, say, or after somebody wrote past the triggers. Made from Backfill to Quarantine.
 
   --again                have the rows compared again
 ${commandHelp}

@@ -137,7 +137,8 @@ export const writing = (
 const memoryColumns = sql`uid, state, phase, direction, history, proven_mark AS "provenMark", approvals,
   handled_retry AS "handledRetry", (extract(epoch FROM quarantine_started_at) * 1000)::double precision AS "quarantineStartedAt",
   last_use AS "lastUse", (extract(epoch FROM lock_wait_since) * 1000)::double precision AS "lockWaitSince", verification,
-  handled_repair AS "handledRepair", repair_refused AS "repairRefused", repairing, rows_repaired AS "rowsRepaired"`;
+  handled_repair AS "handledRepair", repair_refused AS "repairRefused", repairing, rows_repaired AS "rowsRepaired",
+  handled_verify AS "handledVerify", verify_refused AS "verifyRefused"`;
 
 const json = (value: unknown): string | null => (value === null ? null : JSON.stringify(value));
 
@@ -163,7 +164,8 @@ const remember = async (session: Session, id: number, mutation: Mutation): Promi
     sql`UPDATE segue.change SET uid = $2, state = $3, phase = $4, direction = $5, history = $6, proven_mark = $7,
       approvals = $8, handled_retry = $9, quarantine_started_at = to_timestamp($10::double precision / 1000),
       last_use = $11, lock_wait_since = to_timestamp($12::double precision / 1000), verification = $13,
-      handled_repair = $14, repair_refused = $15, repairing = $16, rows_repaired = $17
+      handled_repair = $14, repair_refused = $15, repairing = $16, rows_repaired = $17,
+      handled_verify = $18, verify_refused = $19
       WHERE id = $1`,
     [
       id,
@@ -183,6 +185,8 @@ const remember = async (session: Session, id: number, mutation: Mutation): Promi
       next.repairRefused,
       next.repairing,
       next.rowsRepaired,
+      next.handledVerify,
+      next.verifyRefused,
     ],
   );
   if (mutation.kind === 'distrust')
@@ -192,6 +196,7 @@ const remember = async (session: Session, id: number, mutation: Mutation): Promi
     await session.run(sql`DELETE FROM segue.conflict WHERE change_id = $1`, [id]);
     await startRowsOver(session, id);
   }
+  if (mutation.kind === 'handleVerify' && mutation.refused === undefined) await compareAnew(session, id);
   if (mutation.kind === 'handleRepair' && next.repairing) await startRowsOver(session, id);
 };
 

@@ -2,7 +2,8 @@
  * The memory of one change, and how each event alters it: a pure function over plain data, so that a decision
  * can be printed before it is carried out and tested without a database.
  */
-import type { HistoryEntry, LedgerState, UseFacts, VerificationFacts } from '../api/facts.ts';
+import type { VerificationFacts } from '../api/comparison-facts.ts';
+import type { HistoryEntry, LedgerState, UseFacts } from '../api/facts.ts';
 import type { Phase } from '../api/phase.ts';
 
 /** The columns of `segue.change` that change while it runs. Times are milliseconds of the database's clock. */
@@ -23,6 +24,8 @@ export interface Memory {
   readonly repairRefused: string | null;
   readonly repairing: boolean;
   readonly rowsRepaired: number;
+  readonly handledVerify: string;
+  readonly verifyRefused: string | null;
 }
 
 /** One event in the life of a change. */
@@ -36,6 +39,8 @@ export type Mutation =
   | { readonly kind: 'handleRetry'; readonly value: string }
   /** A person asked for rows that differ to be computed anew from the old columns; with `refused` that is not done. */
   | { readonly kind: 'handleRepair'; readonly value: string; readonly refused?: string }
+  /** A person asked for all rows to be compared again; with `refused` that is not done. */
+  | { readonly kind: 'handleVerify'; readonly value: string; readonly refused?: string }
   /** The resource was made again under the same name. */
   | { readonly kind: 'adopt'; readonly uid: string }
   | { readonly kind: 'startQuarantine' }
@@ -77,6 +82,36 @@ export const startsOver = ({ phase, direction }: Pick<Memory, 'phase' | 'directi
 const stillVerified = (memory: Memory): VerificationFacts | null =>
   startsOver(memory) || memory.verification?.mismatches !== 0 ? null : memory.verification;
 
+type PersonsWord = Extract<Mutation, { kind: 'handleRetry' | 'handleRepair' | 'handleVerify' }>;
+
+const handled = (memory: Memory, mutation: PersonsWord): Memory => {
+  switch (mutation.kind) {
+    case 'handleRetry':
+      return {
+        ...memory,
+        handledRetry: mutation.value,
+        lockWaitSince: null,
+        verification: stillVerified(memory),
+        repairing: startsOver(memory) ? false : memory.repairing,
+      };
+    case 'handleRepair':
+      return mutation.refused === undefined
+        ? {
+            ...memory,
+            handledRepair: mutation.value,
+            repairRefused: null,
+            repairing: true,
+            lockWaitSince: null,
+            verification: null,
+          }
+        : { ...memory, handledRepair: mutation.value, repairRefused: mutation.refused };
+    case 'handleVerify':
+      return mutation.refused === undefined
+        ? { ...memory, handledVerify: mutation.value, verifyRefused: null, verification: null }
+        : { ...memory, handledVerify: mutation.value, verifyRefused: mutation.refused };
+  }
+};
+
 /** What the memory is after the event. `at` is the database's clock. */
 export const mutate = (memory: Memory, mutation: Mutation, at: number): Memory => {
   switch (mutation.kind) {
@@ -98,24 +133,9 @@ export const mutate = (memory: Memory, mutation: Mutation, at: number): Memory =
         ],
       };
     case 'handleRetry':
-      return {
-        ...memory,
-        handledRetry: mutation.value,
-        lockWaitSince: null,
-        verification: stillVerified(memory),
-        repairing: startsOver(memory) ? false : memory.repairing,
-      };
     case 'handleRepair':
-      return mutation.refused === undefined
-        ? {
-            ...memory,
-            handledRepair: mutation.value,
-            repairRefused: null,
-            repairing: true,
-            lockWaitSince: null,
-            verification: null,
-          }
-        : { ...memory, handledRepair: mutation.value, repairRefused: mutation.refused };
+    case 'handleVerify':
+      return handled(memory, mutation);
     case 'adopt':
       return { ...memory, uid: mutation.uid };
     case 'startQuarantine':
@@ -162,6 +182,10 @@ export const describeMutation = (mutation: Mutation): string => {
       return mutation.refused === undefined
         ? `began the repair "${mutation.value}"`
         : `refused the repair "${mutation.value}"`;
+    case 'handleVerify':
+      return mutation.refused === undefined
+        ? `began the comparison "${mutation.value}"`
+        : `refused the comparison "${mutation.value}"`;
     case 'adopt':
       return 'went on for the resource that was made again';
     case 'startQuarantine':

@@ -2,7 +2,8 @@
  * Reads what the ledger knows of a resource's change into facts, in one snapshot. Nothing is cached: an
  * operator that has just started knows as much as one that has run for weeks.
  */
-import type { BackfillFacts, LedgerFacts, LookFacts, UseFacts, VerifyingFacts } from '../api/facts.ts';
+import type { VerifyingFacts } from '../api/comparison-facts.ts';
+import type { BackfillFacts, LedgerFacts, LookFacts, UseFacts } from '../api/facts.ts';
 import { sql } from '../sql/sql.ts';
 import { archiveOf } from './archive-rows.ts';
 import type { Database } from './databases.ts';
@@ -44,6 +45,7 @@ const changeOf = async (session: Session, resource: ResourceName): Promise<Chang
       old_not_null AS "oldNotNull", history, proven_mark AS "provenMark", approvals,
       handled_retry AS "handledRetry", last_use AS "lastUse", verification, look,
       handled_repair AS "handledRepair", repair_refused AS "repairRefused", repairing, rows_repaired AS "rowsRepaired",
+      handled_verify AS "handledVerify", verify_refused AS "verifyRefused",
       (extract(epoch FROM quarantine_started_at) * 1000)::double precision AS "quarantineStartedAt",
       (extract(epoch FROM hidden_at) * 1000)::double precision AS "hiddenAt",
       (extract(epoch FROM rehearsed_at) * 1000)::double precision AS "rehearsedAt",

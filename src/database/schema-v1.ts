@@ -49,6 +49,8 @@ const tables = [
     repair_refused text,
     repairing boolean NOT NULL DEFAULT false,
     rows_repaired bigint NOT NULL DEFAULT 0,
+    handled_verify text NOT NULL DEFAULT '',
+    verify_refused text,
     look jsonb,
     hidden_at timestamptz,
     rehearsed_at timestamptz,

@@ -22,7 +22,7 @@ import { returnTraffic } from './suspended.ts';
 import { newUse, quarantine } from './quarantine.ts';
 import { switchReads } from './switch-reads.ts';
 import { columnsChanged } from './tampered.ts';
-import { repair } from './verify.ts';
+import { compareAgain, repair } from './verify.ts';
 import { approvalInstead } from './vouched.ts';
 
 const logic: Readonly<Record<Phase, PhaseLogic>> = {
@@ -102,6 +102,8 @@ const command = (facts: ActiveFacts): Decision | undefined => {
     );
   const repairing = repair(facts);
   if (repairing) return repairing;
+  const comparing = compareAgain(facts);
+  if (comparing) return comparing;
   if (
     approval === undefined ||
     (!spec.approvals.includes(approval.phase) && approvalInstead(facts, approval.phase) === undefined)

@@ -30,6 +30,8 @@ export type Action =
   | { readonly kind: 'retry'; readonly value: string }
   /** Has rows that differ computed anew; with `refused` only takes note that it was asked for. */
   | { readonly kind: 'repair'; readonly value: string; readonly refused?: string }
+  /** Forgets the last comparison, so that all rows are compared again; with `refused` only takes note that it was asked for. */
+  | { readonly kind: 'compareAgain'; readonly value: string; readonly refused?: string }
   /** Copies old values of rows into the archive, for a while. */
   | { readonly kind: 'archive' }
   /** Looks into the server's own records for uses of the old columns. */

@@ -18,6 +18,8 @@ export interface ResourceFacts {
   readonly retry: string;
   /** Value of the repair annotation, empty without one. */
   readonly repair: string;
+  /** Value of the verify annotation, empty without one. */
+  readonly verify: string;
   readonly spec: SchemaChangeSpec;
 }
 

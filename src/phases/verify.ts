@@ -1,4 +1,4 @@
-import type { VerificationFacts } from '../api/facts.ts';
+import type { VerificationFacts } from '../api/comparison-facts.ts';
 import type { SchemaChangeSpec } from '../api/schema-change.ts';
 import { compareSteps } from '../changes/compare-trigger.ts';
 import { act, wait, type Decision } from './decision.ts';
@@ -38,12 +38,14 @@ const retryHint = (facts: ActiveFacts): string => `then ${annotate(facts, 'retry
 const mismatch = (
   facts: ActiveFacts,
   { mismatches, rowsCompared, sampleKeys }: VerificationFacts,
-): Decision =>
-  wait(
-    'VerificationFailed',
-    `${mismatches} of ${rowsCompared} rows differ between old and new columns. Keys: ${sampleKeys.join(', ')}. Reads do not switch. Find out who wrote them. To have their new columns computed anew from the old: ${annotate(facts, 'repair')}. Or correct them, ${retryHint(facts)}.`,
-    60_000,
-  );
+): Decision => {
+  const found = `${mismatches} of ${rowsCompared} rows differ between old and new columns. Keys: ${sampleKeys.join(', ')}.`;
+  const wayOut =
+    facts.active.phase === 'Backfill'
+      ? `Reads do not switch. Find out who wrote them. To have their new columns computed anew from the old: ${annotate(facts, 'repair')}. Or correct them, ${retryHint(facts)}.`
+      : `Nothing is dropped. Find out who wrote them and correct them, ${retryHint(facts)}.`;
+  return wait('VerificationFailed', `${found} ${wayOut}`, 60_000);
+};
 
 const compare = (facts: ActiveFacts): Decision => {
   const { verifying } = facts.active;
@@ -95,4 +97,24 @@ export const repair = (facts: ActiveFacts): Decision | undefined => {
     { kind: 'repair', value },
     'Computing the new columns of rows that differ anew from the old ones, as the repair annotation asks; then all rows are compared again.',
   );
+};
+
+const cannotCompare = ({ active, change, resource }: ActiveFacts): string | undefined => {
+  if (active.direction === 'back') return 'the change is walking back';
+  if (change.rows === undefined) return 'this change fills no rows';
+  if (shareOf(resource.spec.verify) === 0) return 'spec.verify.mode is None';
+  if (active.phase === 'Drop') return 'Drop has begun';
+  return ['AddColumn', 'DualWrite'].includes(active.phase)
+    ? 'rows are compared once they are filled, at the end of Backfill'
+    : undefined;
+};
+
+/** The verify annotation, not yet acted upon: what was found before counts no more, and Drop waits for what is found now. */
+export const compareAgain = (facts: ActiveFacts): Decision | undefined => {
+  const { verify: value } = facts.resource;
+  if (value === '' || value === facts.active.handledVerify) return undefined;
+  const refused = cannotCompare(facts);
+  return refused === undefined
+    ? act({ kind: 'compareAgain', value }, 'Comparing all rows again, as the verify annotation asks.')
+    : act({ kind: 'compareAgain', value, refused }, `No rows are compared again: ${refused}.`);
 };

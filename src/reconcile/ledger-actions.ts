@@ -44,12 +44,14 @@ const mutationOf = (facts: Facts, action: Exclude<LedgerAction, OldSideAction>):
       return { kind: 'adopt', uid: facts.resource.uid };
     case 'retry':
       return { kind: 'handleRetry', value: action.value };
-    case 'repair':
-      return {
-        kind: 'handleRepair',
-        value: action.value,
-        ...(action.refused === undefined ? {} : { refused: action.refused }),
-      };
+    case 'repair': {
+      const { kind: _, ...asked } = action;
+      return { kind: 'handleRepair', ...asked };
+    }
+    case 'compareAgain': {
+      const { kind: _, ...asked } = action;
+      return { kind: 'handleVerify', ...asked };
+    }
     case 'turnBack':
     case 'distrust':
     case 'approve':

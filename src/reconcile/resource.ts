@@ -1,5 +1,11 @@
 /** The resource as the API server has it, made into facts. Pure. */
-import { approveAnnotation, finalizer, repairAnnotation, retryAnnotation } from '../api/names.ts';
+import {
+  approveAnnotation,
+  finalizer,
+  repairAnnotation,
+  retryAnnotation,
+  verifyAnnotation,
+} from '../api/names.ts';
 import { phases } from '../api/phase.ts';
 import type { SchemaChange } from '../api/schema-change.ts';
 import type { ResourceFacts } from '../phases/facts.ts';
@@ -37,6 +43,7 @@ export const resourceFacts = (resource: SchemaChange): ResourceFacts => {
       : { approval: { phase: approved, by: writerOf(resource, approveAnnotation) } }),
     retry: metadata.annotations?.[retryAnnotation] ?? '',
     repair: metadata.annotations?.[repairAnnotation] ?? '',
+    verify: metadata.annotations?.[verifyAnnotation] ?? '',
     spec,
   };
 };

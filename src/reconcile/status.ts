@@ -160,6 +160,8 @@ const ofLedger = (
     ...(ledger.handledRetry === '' ? {} : { handledRetry: ledger.handledRetry }),
     ...(repair.handled === '' ? {} : { handledRepair: repair.handled }),
     ...(repair.refused === undefined ? {} : { repairRefused: repair.refused }),
+    ...(ledger.handledVerify === '' ? {} : { handledVerify: ledger.handledVerify }),
+    ...(ledger.verifyRefused === null ? {} : { verifyRefused: ledger.verifyRefused }),
     history: ledger.history.map(({ phase, startedAt, completedAt, skipped }) => ({
       phase,
       startedAt: formatTime(startedAt),

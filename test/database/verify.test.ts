@@ -492,3 +492,24 @@ test('the backfill leaves the old side alone where an expression gives NULL for 
     { name: 'Plato', first: 'Plato', last: null },
   ]);
 });
+
+test('a comparison that is asked for begins from the first row, and sees what was written past the triggers', async () => {
+  await customers(2_000);
+  const change = await dualWriting(db, fullName());
+  expectDone(await change.fillAll());
+  expectDone(await change.verify());
+  await inject(`UPDATE customers SET full_name = 'mallory' WHERE id IN (1, 2000)`);
+  expectDone(await change.mutate({ kind: 'handleVerify', value: '1', refused: 'too early' }));
+  expect(await change.ledger()).toMatchObject({
+    handledVerify: '1',
+    verifyRefused: 'too early',
+    verification: { mismatches: 0 },
+  });
+  expectDone(await change.mutate({ kind: 'handleVerify', value: '2' }));
+  const asked = await change.ledger();
+  expect(asked).toMatchObject({ handledVerify: '2', verifyRefused: null, backfill: { done: true } });
+  expect(asked.verification).toBeUndefined();
+  expect(asked.verifying).toBeUndefined();
+  expectDone(await change.verify());
+  expect((await change.ledger()).verification).toMatchObject({ rowsCompared: 2_000, mismatches: 2 });
+});

@@ -48,6 +48,7 @@ const factsOf = async (db: Database, course: Course, begun: boolean): Promise<Fa
       protected: begun,
       retry: '',
       repair: '',
+      verify: '',
       spec,
     },
     change,

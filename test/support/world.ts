@@ -197,6 +197,7 @@ export class World {
   approval: Phase | undefined;
   retry = '';
   repair = '';
+  verify = '';
   mentions: readonly string[] = [];
   columns: Record<string, ColumnFacts> = {
     id: column(1, { type: 'bigint', notNull: true }),
@@ -325,6 +326,7 @@ export class World {
         ...(this.approval === undefined ? {} : { approval: { phase: this.approval, by: 'somebody' } }),
         retry: this.retry,
         repair: this.repair,
+        verify: this.verify,
         spec: this.spec,
       },
       change: this.#change,
@@ -372,6 +374,8 @@ export class World {
       uses: [],
       conflicts: 0,
       repair: { handled: '', running: false, rows: 0 },
+      handledVerify: '',
+      verifyRefused: null,
       handledRetry: '',
       readAt: this.now,
     };
@@ -449,6 +453,10 @@ export class World {
               repair: { ...ledger.repair, handled: action.value, running: true },
             } as never)
           : { repair: { ...ledger.repair, handled: action.value, refused: action.refused } };
+      case 'compareAgain':
+        return action.refused === undefined
+          ? ({ handledVerify: action.value, verifyRefused: null, verification: undefined } as never)
+          : { handledVerify: action.value, verifyRefused: action.refused };
       case 'distrust':
         return {
           triggersProven: false,

@@ -288,6 +288,7 @@ export class Lifecycle {
         protected: this.#protected,
         retry: '',
         repair: '',
+        verify: '',
         spec,
       },
       change,

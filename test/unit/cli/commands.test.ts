@@ -381,26 +381,41 @@ describe('verify', () => {
     expect(cluster.patches).toEqual([]);
   });
 
-  test('--again asks by the retry annotation, in Backfill or where rows differ', async () => {
-    for (const [phase, mismatches] of [
-      ['Backfill', 0],
-      ['Quarantine', 3],
-    ] as const) {
-      await given({ status: { phase, verification: { share: 100, rowsCompared: 9, mismatches } } });
-      expect(await run('verify names --again --wait=false')).toMatchObject({ code: 0 });
-      expect(annotation('segue.dev/retry')).toBeDefined();
-      await cluster.delete(ref);
-      cluster.patches.length = 0;
-    }
-  });
+  const handled =
+    (over: SchemaChangeStatus) =>
+    ({ status, metadata }: SchemaChange): SchemaChangeStatus => ({
+      ...status,
+      handledVerify: metadata.annotations?.['segue.dev/verify'] ?? '',
+      ...over,
+    });
 
-  test('--again says that the operator has no way to do so where it has none', async () => {
+  test('--again asks for a new comparison, whatever the last one found', async () => {
     await given({
       status: { phase: 'Quarantine', verification: { share: 100, rowsCompared: 9, mismatches: 0 } },
     });
-    const ran = await run('verify names --again');
-    expect(ran).toMatchObject({ code: 1 });
-    expect(ran.err).toContain('does not compare the rows of names again in Quarantine');
+    cluster.operator = handled({});
+    expect(await run('verify names --again')).toMatchObject({
+      code: 0,
+      out: 'The rows of names are to be compared again. Segue has begun; what it finds: kubectl segue verify names.\n',
+    });
+    expect(annotation('segue.dev/verify')).toBeDefined();
+  });
+
+  test('--again that Segue refuses ends with 1 and its words', async () => {
+    await given({ status: { phase: 'Drop' } });
+    cluster.operator = handled({ verifyRefused: 'Drop has begun' });
+    expect(await run('verify names --again')).toMatchObject({
+      code: 1,
+      err: 'The rows of names are to be compared again. They are not: Drop has begun.\n',
+    });
+  });
+
+  test('--again of what has not begun is refused', async () => {
+    await given({ status: { phase: 'Pending' } });
+    expect(await run('verify names --again')).toMatchObject({
+      code: 1,
+      err: 'names has not begun; there is nothing to compare.\n',
+    });
     expect(cluster.patches).toEqual([]);
   });
 });

@@ -20,6 +20,8 @@ const memory: Memory = {
   handledRepair: '',
   repairRefused: null,
   repairing: false,
+  handledVerify: '',
+  verifyRefused: null,
   rowsRepaired: 0,
 };
 

@@ -274,6 +274,42 @@ describe('a hold', () => {
       expect(world.ledger?.repair.refused).toContain('reads have switched');
   });
 
+  test.each(['Backfill', 'SwitchReads', 'Quarantine'] as const)(
+    'at a word all rows are compared again in %s, and what differs by then holds it',
+    (phase) => {
+      const world = new World();
+      const held = walk(world, () => {
+        if (world.ledger?.phase !== phase || world.ledger.verification === undefined || world.verify) return;
+        world.verify = '1';
+        world.drifted = 2;
+      });
+      expect(held).toMatchObject({ reason: 'VerificationFailed' });
+      expect(world.ledger).toMatchObject({ phase, handledVerify: '1', verifyRefused: null });
+      expect(world.comparing).toBe(false);
+      world.drifted = 0;
+      world.verify = '2';
+      expect(walk(world)).toMatchObject({ reason: 'Completed' });
+      expect(world.done.filter((name) => name === 'verify')).toHaveLength(3);
+    },
+  );
+
+  test.each(['AddColumn', 'DualWrite', 'Drop'] as const)(
+    'a comparison that can not be made in %s is refused in words, and it goes on',
+    (phase) => {
+      const world = new World();
+      let refused: Decision | undefined;
+      const end = walk(world, (decision) => {
+        if (world.ledger?.phase !== phase || refused !== undefined) return;
+        world.verify = 'please';
+        refused = decide(world.facts());
+        if (decision.kind === 'act' && refused.kind === 'act') world.apply(refused.action);
+      });
+      expect(refused).toMatchObject({ kind: 'act', action: { kind: 'compareAgain', value: 'please' } });
+      expect(world.ledger?.verifyRefused).toEqual(expect.any(String));
+      expect(end).toMatchObject({ reason: 'Completed' });
+    },
+  );
+
   test.each(['replaceColumns, sampled', 'replaceColumns, not compared'])(
     '%s: Drop waits for an approval that nobody listed, and says why',
     (kind) => {
