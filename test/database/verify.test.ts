@@ -10,6 +10,8 @@ import {
   toNumber,
   type DrivenChange,
 } from '../support/database-change.ts';
+import { OperatorLoop } from '../support/operator-loop.ts';
+import { aSpec } from '../support/world.ts';
 
 let server: TestServer;
 let sandbox: TestDatabase;
@@ -512,4 +514,54 @@ test('a comparison that is asked for begins from the first row, and sees what wa
   expect(asked.verifying).toBeUndefined();
   expectDone(await change.verify());
   expect((await change.ledger()).verification).toMatchObject({ rowsCompared: 2_000, mismatches: 2 });
+});
+
+describe('in Quarantine, at a word', () => {
+  let loop: OperatorLoop;
+  afterEach(() => loop.close());
+
+  const compared = async (handled: number): Promise<number | undefined> => {
+    loop.compareAgain();
+    await loop.until(
+      ({ did, reason }) =>
+        did === undefined &&
+        ['InQuarantine', 'VerificationFailed'].includes(reason) &&
+        loop.resource.status?.verification?.share === 100,
+    );
+    expect(loop.told.filter(({ did }) => did === 'compareAgain')).toHaveLength(handled);
+    return loop.resource.status?.verification?.mismatches;
+  };
+
+  test('rows are compared as either code has left them, and what was written past the triggers holds Drop', async () => {
+    await customers(500);
+    loop = new OperatorLoop(
+      sandbox.uri,
+      {
+        replaceColumns: {
+          table: 'public.customers',
+          from: ['first_name', 'last_name'],
+          to: [{ name: 'full_name', type: 'text', nullable: true }],
+          forward: { full_name: `first_name || ' ' || last_name` },
+          backward: {
+            first_name: `split_part(full_name, ' ', 1)`,
+            last_name: `split_part(full_name, ' ', 2)`,
+          },
+        },
+      },
+      { spec: { quarantine: { ...aSpec().quarantine, duration: '24h' } } },
+    );
+    await loop.until(({ did, reason }) => did === undefined && reason === 'InQuarantine');
+    await sandbox.script(`
+      INSERT INTO customers (id, full_name) VALUES (9001, 'New Code');
+      UPDATE customers SET full_name = 'Newer Name' WHERE id = 1;
+      UPDATE customers SET first_name = 'old', last_name = 'code' WHERE id = 2;
+      UPDATE customers SET full_name = 'What the old columns cannot hold' WHERE id = 3;
+      DELETE FROM customers WHERE id = 4`);
+    expect(await compared(1)).toBe(0);
+    await inject(`UPDATE customers SET full_name = 'mallory' WHERE id = 5`);
+    expect(await compared(2)).toBe(1);
+    expect(loop.resource.status?.message).toMatch(/^1 of \d+ rows differ.*Nothing is dropped\. Find out/);
+    await sandbox.script(`UPDATE customers SET first_name = 'mall', last_name = 'ory' WHERE id = 5`);
+    expect(await compared(3)).toBe(0);
+  });
 });

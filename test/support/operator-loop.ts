@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { approveAnnotation, retryAnnotation } from '../../src/api/names.ts';
+import { approveAnnotation, retryAnnotation, verifyAnnotation } from '../../src/api/names.ts';
 import type { Phase } from '../../src/api/phase.ts';
 import type { ChangeSpec, SchemaChange, SchemaChangeSpec } from '../../src/api/schema-change.ts';
 import type { Notifier } from '../../src/notify/notifier.ts';
@@ -150,6 +150,12 @@ export class OperatorLoop {
   retry(): void {
     this.#generations += 1;
     this.#annotate({ annotations: { [retryAnnotation]: `try-${this.#generations}` } });
+  }
+
+  /** Sets the verify annotation to a value that it never had. */
+  compareAgain(): void {
+    this.#generations += 1;
+    this.#annotate({ annotations: { [verifyAnnotation]: `verify-${this.#generations}` } });
   }
 
   /** Asks for the resource's deletion, or dates it so far back. */
