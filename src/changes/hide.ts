@@ -92,7 +92,8 @@ export const hideColumns = (id: number, change: Change, table: TableFacts): Step
 
 /** Gives the columns their names back. `passed`: nobody was seen to miss them for the whole time. */
 export const showColumns = (id: number, change: Change, table: TableFacts, passed: boolean): Step => {
-  const columns = table.hidden ?? [];
+  // In the change's order: that of the ledger's names, which are keys of a jsonb, is another.
+  const columns = change.oldColumns.filter((column) => table.hidden?.includes(column));
   const at = passed ? sql`, rehearsed_at = clock_timestamp()` : nothing;
   return {
     ...quickly,

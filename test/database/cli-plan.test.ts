@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
-import type { ChangeSpec } from '../../src/api/schema-change.ts';
+import type { ChangeSpec, SchemaChangeSpec } from '../../src/api/schema-change.ts';
 import { plan } from '../../src/cli/plan.ts';
 import type { Plan, PlannedStatement, PlannedStep } from '../../src/cli/plan/outline.ts';
 import { Databases, type Database } from '../../src/database/databases.ts';
@@ -8,7 +8,8 @@ import { startServer, type TestDatabase, type TestServer } from '../support/data
 import { dualWriting, expectDone, takeOver } from '../support/database-change.ts';
 import { say, type Said } from '../support/terminal.ts';
 import { drive } from '../support/undisturbed.ts';
-import { cases, plain, quoted } from './lifecycle/cases.ts';
+import { aSpec } from '../support/world.ts';
+import { cases, plain, quoted, type LifecycleCase, type Names } from './lifecycle/cases.ts';
 
 let server: TestServer;
 let sandbox: TestDatabase;
@@ -29,19 +30,23 @@ afterEach(async () => {
   await sandbox.close();
 });
 
-const manifest = (change: ChangeSpec, name = 'planned'): string =>
+const manifest = (change: ChangeSpec, name = 'planned', spec: Partial<SchemaChangeSpec> = {}): string =>
   stringify({
     apiVersion: 'segue.dev/v1alpha1',
     kind: 'SchemaChange',
     metadata: { name, namespace: 'shop' },
-    spec: { database: { secretRef: { name: 'db' } }, change, workloads: [] },
+    spec: { database: { secretRef: { name: 'db' } }, change, workloads: [], ...spec },
   });
 
 const run = (change: ChangeSpec, over: Record<string, string> = {}): Promise<Said> =>
   say(plan, { filename: ['-'], output: 'json', 'database-url': sandbox.uri, ...over }, manifest(change));
 
-const planOf = async (change: ChangeSpec): Promise<Plan> => {
-  const { code, out, err } = await run(change);
+const planOf = async (change: ChangeSpec, spec: Partial<SchemaChangeSpec> = {}): Promise<Plan> => {
+  const { code, out, err } = await say(
+    plan,
+    { filename: ['-'], output: 'json', 'database-url': sandbox.uri },
+    manifest(change, 'planned', spec),
+  );
   const { plans } = JSON.parse(out) as { plans: readonly Plan[] };
   const [made] = plans;
   if (made === undefined) throw new Error(err);
@@ -58,7 +63,7 @@ const statementsOf = (made: Plan): readonly PlannedStatement[] =>
 
 /** What an event trigger sees: DDL, but for what PostgreSQL refuses once a trigger has written anything. */
 const isSeen = ({ sql }: PlannedStatement): boolean =>
-  !/^(?:SELECT|INSERT|UPDATE|DELETE|DROP INDEX CONCURRENTLY)\b/.test(sql);
+  !/^(?:SELECT|INSERT|UPDATE|DELETE|WITH|DO|DROP INDEX CONCURRENTLY)\b/.test(sql);
 
 /** Keeps the text of every DDL statement from here on, as the server got it. */
 const audit = async (): Promise<() => Promise<readonly string[]>> => {
@@ -77,29 +82,64 @@ const audit = async (): Promise<() => Promise<readonly string[]>> => {
 describe('the plan is what happens', () => {
   const driven = cases.filter(({ spec }) => spec === undefined);
 
+  const happens = async (
+    { before, change }: Pick<LifecycleCase, 'before' | 'change'>,
+    at: Names,
+    spec: { readonly asked?: Partial<SchemaChangeSpec>; readonly driven?: Partial<SchemaChangeSpec> } = {},
+  ): Promise<void> => {
+    if (at.schema !== 'public') await sandbox.script(`CREATE SCHEMA "${at.schema.replaceAll('"', '""')}"`);
+    for (const statement of before(at)) await sandbox.script(statement);
+    const made = await planOf(change(at), spec.asked);
+    // So that the ledger's own tables are there already, and only the change's DDL is kept.
+    await takeLedger();
+    const kept = await audit();
+    const { decision } = await drive(db, {
+      name: 'planned',
+      uid: 'uid-1',
+      change: change(at),
+      targetPhase: 'Drop',
+      spec: spec.driven ?? {},
+    });
+    expect(decision).toMatchObject({ kind: 'finished', reason: 'Completed' });
+    expect(await kept()).toEqual(
+      statementsOf(made)
+        .filter(isSeen)
+        .map(({ sql }) => sql),
+    );
+  };
+
   test.each(driven.map((kind, n) => ({ kind, name: kind.name, at: n % 2 === 0 ? plain : quoted })))(
     '$name',
-    async ({ kind, at }) => {
-      if (at.schema !== 'public') await sandbox.script(`CREATE SCHEMA "${at.schema.replaceAll('"', '""')}"`);
-      for (const statement of kind.before(at)) await sandbox.script(statement);
-      const made = await planOf(kind.change(at));
-      // So that the ledger's own tables are there already, and only the change's DDL is kept.
-      await takeLedger();
-      const kept = await audit();
-      const { decision } = await drive(db, {
-        name: 'planned',
-        uid: 'uid-1',
-        change: kind.change(at),
-        targetPhase: 'Drop',
-      });
-      expect(decision).toMatchObject({ kind: 'finished', reason: 'Completed' });
-      expect(await kept()).toEqual(
-        statementsOf(made)
-          .filter(isSeen)
-          .map(({ sql }) => sql),
-      );
-    },
+    ({ kind, at }) => happens(kind, at),
   );
+
+  const { quarantine } = aSpec();
+
+  // What is asked for, and the same as a test can wait for it, with nobody's pods.
+  test.each<[string, Partial<SchemaChangeSpec>, Partial<SchemaChangeSpec>]>([
+    [
+      'where the application writes both sides',
+      {
+        dualWrite: { mode: 'Application' },
+        workloads: [{ deployment: 'shop', mode: 'Observe', releases: [] }],
+      },
+      { dualWrite: { mode: 'Application' } },
+    ],
+    [
+      'where old columns are hidden first',
+      { quarantine: { ...quarantine, mode: 'Hide', duration: '24h', hideFor: '10m' } },
+      { quarantine: { ...quarantine, mode: 'Hide', duration: '1ms', hideFor: '1ms' } },
+    ],
+    [
+      'where old columns are archived',
+      { drop: { deadLetters: 'Refuse', archive: true } },
+      { drop: { deadLetters: 'Refuse', archive: true } },
+    ],
+  ])('%s', async (_, asked, spec) => {
+    const kind = cases.find(({ name }) => name === 'replaceColumns');
+    if (kind === undefined) throw new Error('There is no such kind.');
+    await happens(kind, plain, { asked, driven: spec });
+  });
 });
 
 /** Makes the ledger by a change of another table, which is then taken out again with the number that it drew. */

@@ -1,7 +1,7 @@
 /** One change driven by the phase machine on a real database, with nobody in its way: no kills, no application. */
 import { known, unknown } from '../../src/api/facts.ts';
 import type { Phase } from '../../src/api/phase.ts';
-import type { ChangeSpec } from '../../src/api/schema-change.ts';
+import type { ChangeSpec, SchemaChangeSpec } from '../../src/api/schema-change.ts';
 import { changeOf } from '../../src/changes/registry.ts';
 import { readTable } from '../../src/database/catalog.ts';
 import type { Database } from '../../src/database/databases.ts';
@@ -22,6 +22,8 @@ export interface Course {
   readonly targetPhase: Phase;
   readonly rollback?: boolean;
   readonly deleting?: boolean;
+  /** What else the resource asks for. */
+  readonly spec?: Partial<SchemaChangeSpec>;
 }
 
 const factsOf = async (db: Database, course: Course, begun: boolean): Promise<Facts> => {
@@ -32,6 +34,7 @@ const factsOf = async (db: Database, course: Course, begun: boolean): Promise<Fa
     approvals: [],
     targetPhase: course.targetPhase,
     rollback: course.rollback ?? false,
+    ...course.spec,
   });
   const resource = { namespace: 'shop', name: course.name };
   const change = changeOf(spec.change);
