@@ -162,9 +162,9 @@ export const runbook: Readonly<Record<Reason, Section>> = {
   },
   VerificationFailed: {
     meaning:
-      'Rows differ between both sides. `status.verification.sampleKeys` has keys. Reads do not switch.',
+      'Rows differ between both sides. `status.verification.sampleKeys` has keys. Reads do not switch; where they have already, and the rows were compared again, nothing is dropped.',
     whatToDo:
-      'Find who wrote them (a session with triggers off, a restore, logical replication). `SELECT key FROM segue.conflict WHERE side = \'verify\'` lists up to 10,000 keys. If the old columns are right, `kubectl annotate --overwrite schange <name> segue.dev/repair="$(date +%s)"` computes the new ones anew and compares all rows again. Else correct the rows, then set the retry annotation.',
+      'Find who wrote them (a session with triggers off, a restore, logical replication). `SELECT key FROM segue.conflict WHERE side = \'verify\'` lists up to 10,000 keys. If the old columns are right and reads have not switched, `kubectl annotate --overwrite schange <name> segue.dev/repair="$(date +%s)"` computes the new ones anew and compares all rows again. Else correct the rows, then have them compared again: `kubectl segue verify <name> --again`, or annotation `segue.dev/verify` with a new value.',
   },
   RepairRefused: {
     meaning:
