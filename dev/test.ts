@@ -41,7 +41,7 @@ const suites: readonly Suite[] = [
     only: {
       name: 'most',
       paths:
-        'test/database/(?!faults/|lifecycle/(public|deleted|held)|(archive|cli-.*|crash|databases|demo|ledger|live|notifications|verify)\\.|triggers/inter)',
+        'test/database/(?!faults/|lifecycle/(public|deleted|held)|(archive|cli-.*|crash|databases|demo|glance|ledger|live|notifications|pgbouncer|verify)\\.|triggers/inter)',
     },
   },
   { project: 'database', major: 15, only: life('public') },

@@ -34,6 +34,22 @@ const settings = `SELECT pg_catalog.pg_backend_pid() AS pid,
 
 const cancelEveryMs = 500;
 
+/**
+ * Refuses a session that may be another one at the next statement. A server tells its process's number as it connects
+ * (protocol, BackendKeyData); a pooler tells one of its own. Which mode it has can't be asked. To be refused where it
+ * keeps a session for each client costs a direct address; to go on where it does not leaves `search_path` and the like
+ * behind in sessions of the application (seen with PgBouncer 1.18).
+ */
+const mustBeDirect = async (client: pg.ClientBase): Promise<void> => {
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_catalog.pg_backend_pid() AS pid');
+  if (rows[0]?.pid === (client as { readonly processID?: number | null }).processID) return;
+  throw new DatabaseError({
+    message:
+      'the connection leads through a pooler, where a statement outside a transaction would leave settings behind in sessions of the application; name an address of PostgreSQL itself in the Secret (docs/pgbouncer.md)',
+    code: '0A000',
+  });
+};
+
 // -1 says that the setting of the same name without "autovacuum" holds (manual, 19.10).
 const autovacuumPace = ['vacuum_cost_delay', 'vacuum_cost_limit'].map(
   (name) =>
@@ -49,6 +65,11 @@ export const runOutsideTransaction = async (
   cancel: (pid: number) => void,
 ): Promise<void> => {
   if (signal?.aborted) throw new DatabaseError({ message: 'interrupted', code: '57014' });
+  try {
+    await mustBeDirect(client);
+  } catch (error) {
+    throw databaseError(error);
+  }
   let interrupt: (() => void) | undefined;
   let again: NodeJS.Timeout | undefined;
   try {

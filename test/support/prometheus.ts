@@ -1,45 +1,19 @@
 /** A real Prometheus, as Debian packages it, that scrapes an exporter of the test's own once a second. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cacheDirectory } from '../../dev/cluster/cache.ts';
-import { run, runOrThrow } from '../../dev/cluster/command.ts';
-import { withLock } from '../../dev/cluster/lock.ts';
 import { freePorts } from '../../dev/cluster/ports.ts';
+import { installedProgram, unpacked } from './debian-program.ts';
 import { eventually } from './eventually.ts';
 
-const fetchTimeoutMs = 5 * 60_000;
-
-/** A program: the machine's own, or the one of Debian's package, unpacked without installing a service. */
+/** A program: the machine's own, or the one of Debian's package. */
 export const prometheusProgram = async (name: 'prometheus' | 'promtool'): Promise<string> => {
-  const installed = await run('sh', ['-c', `command -v ${name}`]);
-  if (installed.code === 0) return installed.stdout.trim();
-  const home = join(cacheDirectory(), 'toolchain', 'prometheus-debian');
-  const path = join(home, 'usr', 'bin', name);
-  mkdirSync(join(cacheDirectory(), 'toolchain'), { recursive: true });
-  const fetchOnce = async (): Promise<void> => {
-    if (existsSync(path)) return;
-    const fresh = mkdtempSync(`${home}.`);
-    const download = () =>
-      run('apt-get', ['download', 'prometheus'], { cwd: fresh, timeoutMs: fetchTimeoutMs });
-    // The package lists may be missing or old.
-    if ((await download()).code !== 0) {
-      await run('apt-get', ['update'], { timeoutMs: fetchTimeoutMs });
-      const second = await download();
-      if (second.code !== 0)
-        throw new Error(`Prometheus could not be fetched; install it, or apt-get: ${second.stderr.trim()}`);
-    }
-    const archive = readdirSync(fresh).find((name) => name.endsWith('.deb')) ?? '';
-    await runOrThrow('dpkg', ['-x', archive, '.'], { cwd: fresh });
-    rmSync(home, { recursive: true, force: true });
-    renameSync(fresh, home);
-  };
-  await withLock(`${home}.lock`, fetchOnce, () => undefined);
-  return path;
+  const path = `usr/bin/${name}`;
+  return (await installedProgram(name)) ?? join(await unpacked({ packages: ['prometheus'], path }), path);
 };
 
 /** What it is to do beside scraping the exporter. */
