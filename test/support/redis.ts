@@ -4,25 +4,20 @@ import { once } from 'node:events';
 import { symlinkSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
-import { run } from '../../dev/cluster/command.ts';
 import { freePorts } from '../../dev/cluster/ports.ts';
 import { installPackages } from '../../dev/cluster/prerequisites.ts';
+import { installedProgram } from './debian-program.ts';
 import { eventually } from './eventually.ts';
-
-const pathOf = async (program: string): Promise<string | undefined> => {
-  const found = await run('sh', ['-c', `command -v ${program}`]);
-  return found.code === 0 ? found.stdout.trim() : undefined;
-};
 
 /**
  * The machine's own, or that of Debian's redis-tools, which brings no service with it: the server and the check of its
  * files are one program, which goes by the name that it is called by.
  */
 const program = async (directory: string): Promise<string> => {
-  const installed = await pathOf('redis-server');
+  const installed = await installedProgram('redis-server');
   if (installed !== undefined) return installed;
-  if ((await pathOf('redis-check-rdb')) === undefined) await installPackages(['redis-tools']);
-  const check = await pathOf('redis-check-rdb');
+  if ((await installedProgram('redis-check-rdb')) === undefined) await installPackages(['redis-tools']);
+  const check = await installedProgram('redis-check-rdb');
   if (check === undefined) throw new Error('There is no Redis; install redis-server, or apt-get.');
   const server = join(directory, 'redis-server');
   symlinkSync(check, server);
