@@ -1,15 +1,13 @@
 /** A real PgBouncer before a server, as Debian packages it. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { globSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { freePorts } from '../../dev/cluster/ports.ts';
-import { serverUser } from '../../dev/postgres.ts';
 import { installedProgram, unpacked } from './debian-program.ts';
 import { eventually } from './eventually.ts';
+import { OwnProcess } from './own-process.ts';
 
 const program = {
   packages: ['pgbouncer', 'libevent-2.1-7', 'libc-ares2'],
@@ -18,12 +16,12 @@ const program = {
 
 /** See the file's head. */
 export class PgBouncer {
-  readonly #child: ChildProcess;
+  readonly #process: OwnProcess;
   readonly #directory: string;
   readonly #port: number;
 
-  private constructor(child: ChildProcess, directory: string, port: number) {
-    this.#child = child;
+  private constructor(own: OwnProcess, directory: string, port: number) {
+    this.#process = own;
     this.#directory = directory;
     this.#port = port;
   }
@@ -54,19 +52,12 @@ max_client_conn = 200
     );
     const installed = await installedProgram('pgbouncer');
     const home = installed === undefined ? await unpacked(program) : '';
-    const user = await serverUser();
-    const args = [...(user === undefined ? [] : ['-u', 'postgres']), settings];
-    // The kernel ends it when this process ends, however that happens.
-    const child = spawn(
-      'setpriv',
-      ['--pdeathsig', 'KILL', '--', installed ?? join(home, program.path), ...args],
-      {
-        stdio: 'ignore',
-        env: { PATH: process.env['PATH'], LD_LIBRARY_PATH: globSync(join(home, 'usr/lib/*-linux-gnu'))[0] },
-      },
-    );
-    child.on('error', () => undefined);
-    const bouncer = new PgBouncer(child, directory, ownPort);
+    // It does not run as root.
+    const args = process.getuid?.() === 0 ? ['-u', 'nobody', settings] : [settings];
+    const own = new OwnProcess(installed ?? join(home, program.path), args, {
+      LD_LIBRARY_PATH: globSync(join(home, 'usr/lib/*-linux-gnu'))[0],
+    });
+    const bouncer = new PgBouncer(own, directory, ownPort);
     await eventually(async () => {
       const client = new pg.Client({ connectionString: bouncer.uriOf(uri) });
       await client.connect();
@@ -84,11 +75,7 @@ max_client_conn = 200
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      const ended = once(this.#child, 'exit');
-      this.#child.kill('SIGKILL');
-      await ended;
-    }
+    await this.#process.stop();
     await rm(this.#directory, { recursive: true, force: true });
   }
 }

@@ -24,9 +24,10 @@ import {
 } from '../../../src/kube/resources.ts';
 import type { KubeObject } from '../../../src/kube/types.ts';
 import { startApiServer, type PrivateApiServer } from '../../support/api-server.ts';
-import { allRolloutCrds, applyRolloutCrds, RolloutsController } from '../../support/argo-rollouts.ts';
+import { allRolloutCrds, applyRolloutCrds, startRolloutsController } from '../../support/argo-rollouts.ts';
 import { eventually } from '../../support/eventually.ts';
-import { Flagger } from '../../support/flagger.ts';
+import type { OwnProcess } from '../../support/own-process.ts';
+import { startFlagger } from '../../support/flagger.ts';
 import { Operator } from '../../support/operator.ts';
 import { places, shortSpec } from '../../support/places.ts';
 import { Kubelet } from './kubelet.ts';
@@ -66,8 +67,8 @@ const nodes: Resource = { group: '', version: 'v1', plural: 'nodes', kind: 'Node
 let api: PrivateApiServer;
 let cluster: Cluster;
 let kubelet: Kubelet;
-let controller: RolloutsController;
-let flagger: Flagger;
+let controller: OwnProcess;
+let flagger: OwnProcess;
 let operator: Operator;
 let gate: string;
 const posted: { readonly type: string; readonly data: object }[] = [];
@@ -146,8 +147,8 @@ beforeAll(async () => {
   await applyRolloutCrds(api, allRolloutCrds);
   await create(schemaChanges, change, { spec: shortSpec });
   kubelet = new Kubelet({ cluster, api, namespace, node });
-  controller = await RolloutsController.start(api, namespace);
-  flagger = await Flagger.start(api, namespace);
+  controller = await startRolloutsController(api, namespace);
+  flagger = await startFlagger(api, namespace);
   await startReplica();
 }, setupTimeoutMs);
 

@@ -27,8 +27,9 @@ import { runningCode } from '../../../src/phases/running-code.ts';
 import { checkWorkload } from '../../../src/rollout/check.ts';
 import { observeWorkload } from '../../../src/rollout/workload.ts';
 import { startApiServer, type PrivateApiServer } from '../../support/api-server.ts';
-import { allRolloutCrds, applyRolloutCrds, RolloutsController } from '../../support/argo-rollouts.ts';
+import { allRolloutCrds, applyRolloutCrds, startRolloutsController } from '../../support/argo-rollouts.ts';
 import { eventually } from '../../support/eventually.ts';
+import type { OwnProcess } from '../../support/own-process.ts';
 import { Kubelet } from './kubelet.ts';
 
 const namespace = 'observed';
@@ -45,7 +46,7 @@ let cluster: Cluster;
 let looks: Cluster;
 const verbs = new Set<string>();
 let kubelet: Kubelet;
-let controller: RolloutsController;
+let controller: OwnProcess;
 
 const workload = (kind: Workload['kind'], deployment: string, service?: string): Workload => ({
   ...(kind === undefined ? {} : { kind }),
@@ -126,7 +127,7 @@ beforeAll(async () => {
   await applyRolloutCrds(api, allRolloutCrds);
   await cluster.create({ resource: nodes, name: node }, {});
   kubelet = new Kubelet({ cluster, api, namespace, node });
-  controller = await RolloutsController.start(api, namespace);
+  controller = await startRolloutsController(api, namespace);
 }, setupTimeoutMs);
 
 afterAll(async () => {
